@@ -1,0 +1,1 @@
+"""dltrain: distributed deep-learning training on Kubernetes."""

@@ -1,0 +1,163 @@
+"""The messages of the control channel between agents, and from the coordinator to the operator.
+
+One JSON object a line over mutual TLS (`dltrain.channel`).
+Worker 0's agent is the coordinator; the others are members:
+
+    member   -> coordinator   Join, RankStarted, RankExited, DaemonExited, AttemptEnded, Heartbeat
+    coordinator -> member     Welcome | Refused, Launch, EndAttempt, Finish, Heartbeat
+    observer -> coordinator   Observe, Heartbeat
+    coordinator -> observer   GroupStatus, Heartbeat
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from dltrain.api.status import CheckpointStatus, Failure, Progress, Results, StatusModel
+
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+"""A longer line closes the connection."""
+HEARTBEAT_SECONDS: Final = 2.0
+"""How often each side says that it lives."""
+MEMBER_LOST_SECONDS: Final = 10.0
+"""Silence after which a member, or the coordinator, counts as lost."""
+
+
+class Join(StatusModel):
+    """A member asks to belong to the group."""
+
+    type: Literal["join"] = "join"
+    index: int = Field(ge=0)
+    incarnation: int = Field(ge=1)
+    slots: int = Field(ge=1)
+    pod: str
+    node: str
+    attempt: int = Field(ge=0)
+    """The highest attempt the member knows of, so that a replaced coordinator goes on counting."""
+    user_restarts: int = Field(ge=0)
+    """The user errors the member knows of, for the same reason."""
+
+
+class Welcome(StatusModel):
+    """The member belongs to the group."""
+
+    type: Literal["welcome"] = "welcome"
+
+
+class Refused(StatusModel):
+    """The member does not belong to the group, for good."""
+
+    type: Literal["refused"] = "refused"
+    reason: str
+
+
+class Launch(StatusModel):
+    """Run this remote-start line of Open MPI for the attempt under way."""
+
+    type: Literal["launch"] = "launch"
+    attempt: int = Field(ge=1)
+    user_restarts: int = Field(ge=0)
+    line: str
+    """The prted command line, as mpirun gives it to its remote shell."""
+
+
+class DaemonExited(StatusModel):
+    """A member's prted has ended."""
+
+    type: Literal["daemonExited"] = "daemonExited"
+    attempt: int
+    exit_code: int
+
+
+class RankExit(StatusModel):
+    """How one rank ended."""
+
+    rank: int
+    pod: str
+    node: str
+    exit_code: int | None = None
+    """None when a signal ended it."""
+    signal: str | None = None
+    """The signal's name, as in SIGSEGV."""
+    stopped: bool = False
+    """Whether it ended because its agent was told to stop it: not a cause of anything."""
+    time: float
+    """When, in seconds since the epoch, by the clock of its pod."""
+    log: tuple[str, ...] = ()
+    """Its last lines of output."""
+
+
+class RankExited(StatusModel):
+    """A rank on a member has ended."""
+
+    type: Literal["rankExited"] = "rankExited"
+    attempt: int
+    exit: RankExit
+
+
+class EndAttempt(StatusModel):
+    """Stop every process of the attempt, then answer AttemptEnded."""
+
+    type: Literal["endAttempt"] = "endAttempt"
+    attempt: int
+
+
+class AttemptEnded(StatusModel):
+    """No process of the attempt is left on this member."""
+
+    type: Literal["attemptEnded"] = "attemptEnded"
+    attempt: int
+
+
+class Finish(StatusModel):
+    """The job has ended: exit with this code."""
+
+    type: Literal["finish"] = "finish"
+    exit_code: int
+
+
+class Heartbeat(StatusModel):
+    """The sender lives."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+
+
+class Observe(StatusModel):
+    """An observer asks for GroupStatus, now and at every change."""
+
+    type: Literal["observe"] = "observe"
+
+
+class GroupStatus(StatusModel):
+    """What the coordinator knows of the job; also its termination message and what `dltrain run` reads."""
+
+    type: Literal["groupStatus"] = "groupStatus"
+    state: Literal["gathering", "running", "ending", "succeeded", "failed"]
+    attempt: int = 0
+    user_restarts: int = 0
+    members: tuple[int, ...] = ()
+    """The indexes present, the coordinator's included."""
+    progress: Progress | None = None
+    checkpoint: CheckpointStatus | None = None
+    results: Results | None = None
+    failure: Failure | None = None
+
+
+Message = Annotated[
+    Join
+    | Welcome
+    | Refused
+    | Launch
+    | DaemonExited
+    | RankExited
+    | EndAttempt
+    | AttemptEnded
+    | Finish
+    | Heartbeat
+    | Observe
+    | GroupStatus,
+    Field(discriminator="type"),
+]
+MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Message)

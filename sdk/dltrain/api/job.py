@@ -1,0 +1,125 @@
+"""The DLTrainJob: the one object a user writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from dltrain.api.base import Rule, SpecModel, exactly_one_of
+from dltrain.api.pipeline import Pipeline
+from dltrain.api.policy import Checkpoint, RunPolicy, Storage
+from dltrain.api.status import JobStatus
+from dltrain.api.workers import Workers
+from dltrain.names import KIND
+
+NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$"
+"""Names a Service and, with an index and an incarnation appended, pods and host names (RFC 1035 labels)."""
+
+
+class Metadata(BaseModel):
+    """The parts of Kubernetes' ObjectMeta that dltrain reads; the others are left alone."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = ""
+    """The job's name: at most 52 lower-case letters, digits and dashes, starting with a letter."""
+    generate_name: Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]{0,46}$")] = ""
+    """A prefix from which the API server makes a unique name, if name is absent."""
+    namespace: str = ""
+    """The job's namespace."""
+    uid: str = ""
+    """Set by the API server."""
+    generation: int = 0
+    """Set by the API server: rises with every change of the spec."""
+    resource_version: str = ""
+    """Set by the API server: changes with every write."""
+    labels: dict[str, str] = {}
+    """The user's labels."""
+    annotations: dict[str, str] = {}
+    """The user's annotations."""
+    creation_timestamp: datetime | None = None
+    """Set by the API server."""
+    deletion_timestamp: datetime | None = None
+    """Set by the API server once the job is being deleted."""
+
+
+class JobSpec(SpecModel):
+    """What to train, on which workers and under which policy."""
+
+    rules = (
+        exactly_one_of("pipeline", "command"),
+        *(
+            Rule(
+                cel=f"has(self.{name}) == has(oldSelf.{name})",
+                holds=None,
+                message=f"must not add or remove {name} once created; delete the job and submit it anew",
+            )
+            for name in ("pipeline", "command", "storage")
+        ),
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"workers", "pipeline", "command", "storage", "checkpoint"})
+    """Fields that cannot change once the job exists; runPolicy can."""
+
+    workers: Workers = Workers()
+    """The pods that train."""
+    pipeline: Pipeline | None = None
+    """dltrain's own stages; exactly one of pipeline and command."""
+    command: (
+        Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(min_length=1, max_length=256)] | None
+    ) = None
+    """A program that every rank runs (a Horovod or mpi4py script, say); exactly one of pipeline and command."""
+    checkpoint: Checkpoint = Checkpoint()
+    """The training state kept on the storage."""
+    storage: Storage | None = None
+    """Where checkpoints and artefacts are kept. Default: in the first pod, lost with it."""
+    run_policy: RunPolicy = RunPolicy()
+    """When the job runs, when it is given up and what remains of it."""
+
+
+class DLTrainJob(SpecModel):
+    """A distributed training job."""
+
+    rules = (
+        Rule(
+            cel=f"self.metadata.name.matches('{NAME_PATTERN}')",
+            holds=lambda job: bool(job.metadata.name or job.metadata.generate_name),
+            message="must have a metadata.name of at most 52 lower-case letters, digits and dashes, "
+            "starting with a letter; choose such a name",
+        ),
+    )
+
+    api_version: Literal["dltrain.io/v1alpha1"] = "dltrain.io/v1alpha1"
+    """The version of this contract."""
+    kind: Literal["DLTrainJob"] = KIND
+    """DLTrainJob."""
+    metadata: Metadata
+    """The object's name, namespace, labels and the like."""
+    spec: JobSpec
+    """What to train, on which workers and under which policy."""
+    status: JobStatus = JobStatus()
+    """What has become of it; written by the operator."""
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The job's namespace."""
+        return self.metadata.namespace
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The job as a user would write it: no status, no fields of the API server's, no unset defaults."""
+        manifest = self.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, exclude={"status": True, "metadata": SERVER_FIELDS}
+        )
+        return {"apiVersion": self.api_version, "kind": self.kind, **manifest}
+
+
+SERVER_FIELDS = {"uid", "generation", "resource_version", "creation_timestamp", "deletion_timestamp"}

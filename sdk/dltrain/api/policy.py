@@ -1,0 +1,38 @@
+"""How a job is run: retries, deadlines, clean-up, checkpoints and storage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dltrain.api.base import Seconds, SpecModel
+
+
+class RunPolicy(SpecModel):
+    """When a job runs, when it is given up and what remains of it."""
+
+    suspend: bool = False
+    """Whether the job is to hold no pods for now; training resumes from the last checkpoint."""
+    backoff_limit: Annotated[int, Field(ge=0, le=1000)] = 3
+    """How often the ranks are started again after an error of their own; lost pods do not count."""
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """The longest the job may run, counted from startTime. Default: no limit."""
+    ttl_seconds_after_finished: Seconds | None = None
+    """How long the finished job is kept before it is deleted. Default: for ever."""
+    clean_pod_policy: Literal["Running", "All"] = "Running"
+    """Which pods are deleted when the job ends: Running (finished ones stay for their logs) or All."""
+
+
+class Checkpoint(SpecModel):
+    """The training state kept on the storage; written at the end of every epoch."""
+
+    keep: Annotated[int, Field(ge=1, le=1000)] = 3
+    """How many of the newest checkpoints are kept."""
+
+
+class Storage(SpecModel):
+    """Where checkpoints and artefacts are kept."""
+
+    claim_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+    """A PersistentVolumeClaim of the job's namespace, mounted at /storage; ReadWriteMany for pods on several nodes."""

@@ -1,0 +1,185 @@
+"""What has become of a job; written by the operator, and by `dltrain run` for local jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
+ConditionType = Literal["Accepted", "Running", "Suspended", "Complete", "Failed"]
+FailureReason = Literal[
+    "UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec", "WorkerLost"
+]
+
+
+class StatusModel(BaseModel):
+    """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as plain JSON values, camelCase, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Condition(StatusModel):
+    """One observation, following the Kubernetes API conventions."""
+
+    type: ConditionType
+    """Accepted, Running, Suspended, Complete or Failed."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: str
+    """Why, in one CamelCase word, for machines."""
+    message: str = ""
+    """Why, in a sentence, for people."""
+    last_transition_time: datetime
+    """When status last changed."""
+    observed_generation: int = 0
+    """The spec's generation that this was derived from."""
+
+
+class WorkerCounts(StatusModel):
+    """How many workers there are."""
+
+    desired: int = 0
+    """How many the spec asks for."""
+    ready: int = 0
+    """How many pods are ready."""
+    summary: str = ""
+    """ready/desired, for printing."""
+
+
+class Restarts(StatusModel):
+    """How often something had to be started again."""
+
+    user: int = 0
+    """Attempts that ended by an error of the ranks; these count against backoffLimit."""
+    infrastructure: int = 0
+    """Worker pods that were lost and replaced."""
+    total: int = 0
+    """Both together."""
+
+
+class Progress(StatusModel):
+    """How far the training is."""
+
+    stage: str = ""
+    """The stage of the pipeline: data, train, evaluate or export; `command` for a user's program."""
+    epoch: int | None = None
+    """The epoch under way, from 1."""
+    epochs: int | None = None
+    """Epochs in all."""
+    step: int | None = None
+    """Optimizer steps done."""
+    steps: int | None = None
+    """Optimizer steps in all."""
+    percent: int | None = None
+    """The share of steps done."""
+    summary: str = ""
+    """The same with a percent sign, for printing."""
+    loss: float | None = None
+    """The training loss of the newest step reported."""
+    samples_per_second: float | None = None
+    """Throughput of all ranks together."""
+    eta: str | None = None
+    """The time still needed, as in 2m40s."""
+    time: datetime | None = None
+    """When this was reported."""
+
+
+class CheckpointStatus(StatusModel):
+    """The newest checkpoint."""
+
+    step: int
+    """Optimizer steps it contains."""
+    time: datetime
+    """When it was complete."""
+    uri: str
+    """Where it is."""
+
+
+class Results(StatusModel):
+    """What the job produced."""
+
+    metrics: dict[str, float] = {}
+    """Metric name -> value on the test split."""
+    artifacts: str | None = None
+    """The folder that holds the exported model."""
+    train_seconds: float | None = None
+    """Wall time of the training stage in the attempt that completed it."""
+
+
+class Failure(StatusModel):
+    """Why the job, or its last attempt, failed: the first cause, not the loudest."""
+
+    reason: FailureReason
+    """The class of the error."""
+    message: str = ""
+    """What happened, in a sentence."""
+    rank: int | None = None
+    """The first rank that failed."""
+    pod: str | None = None
+    """Its pod."""
+    node: str | None = None
+    """Its node."""
+    exit_code: int | None = None
+    """Its exit code."""
+    signal: str | None = None
+    """The signal that ended it, as in SIGKILL."""
+    attempt: int | None = None
+    """The attempt in which it happened."""
+    log: str | None = None
+    """Its last lines of output."""
+
+
+class JobStatus(StatusModel):
+    """What has become of a job."""
+
+    phase: Phase | None = None
+    """For printing; derived from the conditions."""
+    conditions: tuple[Condition, ...] = ()
+    """What holds now; wait for Complete or Failed."""
+    observed_generation: int = 0
+    """The spec's generation that this status was derived from."""
+    workers: WorkerCounts = WorkerCounts()
+    """How many workers there are."""
+    incarnations: tuple[int, ...] = ()
+    """The highest incarnation used so far, by worker index; written before a pod is created."""
+    key_version: str | None = None
+    """The version of the operator's master key that the job's identity was made with."""
+    attempt: int = 0
+    """The newest attempt: one start of all ranks."""
+    restarts: Restarts = Restarts()
+    """How often something had to be started again."""
+    progress: Progress | None = None
+    """How far the training is."""
+    checkpoint: CheckpointStatus | None = None
+    """The newest checkpoint."""
+    results: Results | None = None
+    """What the job produced."""
+    failure: Failure | None = None
+    """Why the job, or its last attempt, failed."""
+    start_time: datetime | None = None
+    """When the job first asked for pods, or did again after a suspension."""
+    completion_time: datetime | None = None
+    """When the job ended."""
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of that type, if it was ever recorded."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        """Whether the condition of that type holds."""
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has ended, for good or ill; final."""
+        return self.is_true("Complete") or self.is_true("Failed")

@@ -1,0 +1,63 @@
+"""The names that more than one part of dltrain must agree on: group, labels, paths, ports, variables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "dltrain.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "DLTrainJob"
+PLURAL: Final = "dltrainjobs"
+SHORT_NAME: Final = "dltj"
+
+# Labels on every object that belongs to a job.
+JOB_LABEL: Final = f"{GROUP}/job-name"
+INDEX_LABEL: Final = f"{GROUP}/worker-index"
+INCARNATION_LABEL: Final = f"{GROUP}/incarnation"
+KEY_VERSION_LABEL: Final = f"{GROUP}/key-version"
+HASH_ANNOTATION: Final = f"{GROUP}/desired-hash"
+
+WORKER_CONTAINER: Final = "worker"
+CONTROL_PORT: Final = 7470
+"""The one TCP port a job's agents listen on; mutual TLS only."""
+
+# Where the operator mounts things in a worker pod.
+JOB_DIR: Final = "/etc/dltrain"
+JOB_FILE: Final = f"{JOB_DIR}/job.json"
+IDENTITY_DIR: Final = "/etc/dltrain-identity"
+STORAGE_DIR: Final = "/storage"
+WORKSPACE_DIR: Final = "/workspace"
+TERMINATION_LOG: Final = "/dev/termination-log"
+
+# What the agent finds in its environment.
+INDEX_VARIABLE: Final = "DLTRAIN_WORKER_INDEX"
+INCARNATION_VARIABLE: Final = "DLTRAIN_INCARNATION"
+USER_RESTARTS_VARIABLE: Final = "DLTRAIN_USER_RESTARTS"
+POD_VARIABLE: Final = "DLTRAIN_POD"
+NODE_VARIABLE: Final = "DLTRAIN_NODE"
+
+# What a rank finds in its environment.
+JOB_FILE_VARIABLE: Final = "DLTRAIN_JOB_FILE"
+OUTPUT_VARIABLE: Final = "DLTRAIN_OUTPUT_DIR"
+REPORT_VARIABLE: Final = "DLTRAIN_REPORT_SOCKET"
+ATTEMPT_VARIABLE: Final = "DLTRAIN_ATTEMPT"
+RANK_VARIABLE: Final = "DLTRAIN_RANK"
+
+EXIT_DO_NOT_RETRY: Final = 64
+"""A rank that exits with it ends the job at once; an agent that exits with it has decided the job failed."""
+
+
+def worker_host(job: str, index: int) -> str:
+    """The stable host name of a worker, whatever incarnation of its pod is alive."""
+    return f"{job}-{index}"
+
+
+def pod_name(job: str, index: int, incarnation: int) -> str:
+    """The name of one incarnation of a worker's pod; never used twice."""
+    return f"{job}-{index}-{incarnation}"
+
+
+def output_folder(job: str, uid: str) -> str:
+    """The folder of one job on its storage; the uid keeps a later job of the same name from resuming it."""
+    return f"{job}-{uid[:8]}"
