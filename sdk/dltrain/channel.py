@@ -81,12 +81,24 @@ class Channel:
         Raises:
             ChannelError: the connection is gone, or the peer reads nothing.
         """
+        self.post(message)
+        await self.drained()
+
+    async def drained(self) -> None:
+        """Wait until what was sent is on its way.
+
+        Raises:
+            ChannelError: the connection is gone, or the peer reads nothing.
+        """
         try:
-            self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
             async with asyncio.timeout(SEND_SECONDS):
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
             raise ChannelError(f"{self.peer}: cannot send: {error or 'timed out'}") from error
+
+    def post(self, message: Message) -> None:
+        """Send a message without waiting; a connection that is gone takes it silently, as its reader will learn."""
+        self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
 
     async def receive(self, patience: float = MEMBER_LOST_SECONDS) -> Message:
         """The next message.

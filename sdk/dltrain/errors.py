@@ -4,7 +4,9 @@ DLTrainError
 |-- SpecError        the job as written is wrong: its author changes it, retrying is useless
 |-- ClusterError     the cluster refused or could not be reached: retry, or ask its administrator
 |   |-- NotFoundError
-|   `-- AlreadyExistsError
+|   |-- AlreadyExistsError
+|   `-- UnavailableError   not now: unreachable, restarting or overloaded
+|-- MissingSoftwareError  this machine lacks what the job needs to run on it
 |-- JobFailedError   the job ran and failed: its status.failure says why
 |-- WaitTimeoutError a deadline that the caller set has passed
 `-- ChannelError     a peer on the control channel broke the protocol
@@ -61,6 +63,18 @@ class NotFoundError(ClusterError):
 
 class AlreadyExistsError(ClusterError):
     """An object of that name exists already."""
+
+
+class UnavailableError(ClusterError):
+    """The Kubernetes API cannot be reached, or asks to be left alone for a while; the same request may work later."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
+class MissingSoftwareError(DLTrainError):
+    """A local run needs software that is not installed here."""
 
 
 class JobFailedError(DLTrainError):

@@ -3,7 +3,7 @@
 One JSON object a line over mutual TLS (`dltrain.channel`).
 Worker 0's agent is the coordinator; the others are members:
 
-    member   -> coordinator   Join, RankStarted, RankExited, DaemonExited, AttemptEnded, Heartbeat
+    member   -> coordinator   Join, RankExited, DaemonExited, AttemptEnded, Heartbeat
     coordinator -> member     Welcome | Refused, Launch, EndAttempt, Finish, Heartbeat
     observer -> coordinator   Observe, Heartbeat
     coordinator -> observer   GroupStatus, Heartbeat
@@ -83,6 +83,8 @@ class RankExit(StatusModel):
     """The signal's name, as in SIGSEGV."""
     stopped: bool = False
     """Whether it ended because its agent was told to stop it: not a cause of anything."""
+    out_of_memory: bool = False
+    """Whether the kernel killed it for exceeding the pod's memory limit."""
     time: float
     """When, in seconds since the epoch, by the clock of its pod."""
     log: tuple[str, ...] = ()

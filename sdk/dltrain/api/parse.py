@@ -93,16 +93,7 @@ def yaml_problem(error: yaml.YAMLError) -> Problem:
 def problems(error: ValidationError) -> Iterator[Problem]:
     """Each problem of a validation error, in the user's own field names."""
     for detail in error.errors(include_url=False):
-        location = detail["loc"]
-        branch = BRANCHES.get(str(location[-1])) if location else None
-        if branch is None:
-            yield problem_of(detail, location)
-        elif isinstance(detail["input"], branch):  # the other branches of the union fail too, but were not meant
-            yield problem_of(detail, location[:-1])
-
-
-BRANCHES: Final[dict[str, type]] = {"int": int, "constrained-int": int, "constrained-str": str}
-"""The last part of an error's location inside a quantity (a number or text) -> the type that branch is for."""
+        yield problem_of(detail, detail["loc"])
 
 
 def problem_of(detail: ErrorDetails, location: tuple[int | str, ...]) -> Problem:
@@ -116,7 +107,7 @@ def problem_of(detail: ErrorDetails, location: tuple[int | str, ...]) -> Problem
         return Problem(path, "is required", remedy="add it")
     if kind == "rule":
         rule, _, remedy = detail["msg"].partition("; ")
-        return Problem(path, rule, remedy=remedy)
+        return Problem(path, rule, shown(detail["input"]), remedy)
     rule, remedy = RULES.get(kind, ("{msg}", "correct the value"))
     known = {"msg": detail["msg"][:1].lower() + detail["msg"][1:], **context}
     return Problem(path, rule.format(**known), shown(detail["input"]), remedy.format(**known))

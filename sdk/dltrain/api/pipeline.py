@@ -97,7 +97,7 @@ class Train(SpecModel):
 
     rules = (
         Rule(
-            cel="self.schedule.warmupEpochs <= double(self.epochs)",  # both have defaults
+            cel="!has(self.schedule) || self.schedule.warmupEpochs <= double(self.epochs)",  # absent in a default: {}
             holds=lambda train: train.schedule.warmup_epochs <= train.epochs,
             message="must not warm up for longer than it trains; lower schedule.warmupEpochs or raise epochs",
         ),

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from dltrain.api.base import SpecModel
+from dltrain.api.base import Rule, SpecModel
 
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 
-Quantity = int | Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", max_length=32)]
-"""A Kubernetes resource quantity, as in `8`, `500m` or `16Gi`."""
+QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+
+
+def parse_quantity(value: Any) -> int | str:
+    """A resource quantity as Kubernetes takes it: a whole number, or text with a unit.
+
+    Raises:
+        PydanticCustomError: it is neither.
+    """
+    if type(value) in {int, str} and re.match(QUANTITY_PATTERN, str(value)):
+        return value  # type: ignore[no-any-return]  # of one of the two types just checked
+    raise PydanticCustomError(
+        "rule", "must be a quantity; write a number, with or without a unit, as in 2, 500m or 16Gi"
+    )
+
+
+Quantity = Annotated[
+    int | str,
+    PlainValidator(parse_quantity),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": QUANTITY_PATTERN}),
+]
+"""A Kubernetes resource quantity."""
 ResourceList = Annotated[dict[str, Quantity], Field(max_length=16)]
 
 
 class Resources(SpecModel):
     """The compute resources of one worker's container."""
 
+    rules = (
+        Rule(
+            cel="!has(self.limits) || "  # absent in a default: {}
+            f"!('{GPU_RESOURCE}' in self.limits) || string(self.limits['{GPU_RESOURCE}']).matches('^[0-9]+$')",
+            holds=lambda resources: str(resources.limits.get(GPU_RESOURCE, 0)).isdigit(),
+            message=f"must ask for whole GPUs; set limits.{GPU_RESOURCE} to a whole number without a unit",
+        ),
+    )
     limits: ResourceList = {}
     """The most a worker may use; GPUs are asked for here, as `nvidia.com/gpu`."""
     requests: ResourceList = {}

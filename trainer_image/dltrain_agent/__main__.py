@@ -1,0 +1,112 @@
+"""`python -m dltrain_agent`: the main process of a worker pod, and of a local run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from dltrain.channel import channel_context
+from dltrain.errors import SpecError
+from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain_agent.coordinator import Coordinator
+from dltrain_agent.member import Member
+from dltrain_agent.processes import Processes
+from dltrain_agent.reports import ReportServer
+from dltrain_agent.server import serve_control_port
+from dltrain_agent.settings import Settings, from_arguments
+from dltrain_agent.summary import termination_message
+from dltrain_agent.worker import Worker
+
+log = logging.getLogger("dltrain_agent")
+
+EXIT_TOLD_TO_END: Final = 143
+
+
+async def run(settings: Settings) -> int:
+    """Run one agent until the job, or this pod, ends; returns the exit code."""
+    loop = asyncio.get_running_loop()
+    told_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_end.set)
+    with tempfile.TemporaryDirectory(prefix="dltrain-") as folder:
+        work = asyncio.create_task(run_role(settings, Path(folder)))
+        if settings.local:
+            loop.add_reader(sys.stdin, told_to_end.set)  # the end of its input is the end of who started it
+        end = asyncio.create_task(told_to_end.wait())
+        await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
+        end.cancel()
+        if not work.done():
+            log.info("told to end")
+            work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            return await work
+        return EXIT_TOLD_TO_END
+
+
+async def run_role(settings: Settings, folder: Path) -> int:
+    """Be the coordinator or a member, and leave no process behind."""
+    processes = Processes()
+    worker = Worker(settings, processes, folder)
+    try:
+        async with await worker.listen():
+            if settings.index == 0:
+                return await run_coordinator(settings, Coordinator(settings, worker), worker)
+            return await Member(settings, worker, identity(settings, ssl.Purpose.SERVER_AUTH)).run()
+    finally:
+        await worker.clear()
+        processes.close()
+
+
+async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: Worker) -> int:
+    """Serve members, observers and reports while the coordinator runs the job."""
+    settings.output.mkdir(parents=True, exist_ok=True)
+    reports = ReportServer(worker.report_socket, coordinator.reported)
+    worker.before_exit = reports.receive
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(reports.close)
+        if settings.status_descriptor is not None:
+            coordinator.follow(write_statuses(coordinator, settings.status_descriptor))
+        else:
+            server = await serve_control_port(coordinator.serve, identity(settings, ssl.Purpose.CLIENT_AUTH))
+            stack.callback(server.close)
+        code = await coordinator.run()
+        if not settings.local:
+            settings.termination_log.write_text(termination_message(coordinator.status))
+        return code
+
+
+async def write_statuses(coordinator: Coordinator, descriptor: int) -> None:
+    """Write each status as a line of JSON, for the command line that started this agent."""
+    async for status in coordinator.board.follow():
+        os.write(descriptor, status.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
+
+
+def identity(settings: Settings, purpose: ssl.Purpose) -> ssl.SSLContext:
+    """The TLS context of the job's identity, from the files of its Secret."""
+    folder = settings.identity
+    return channel_context(purpose, folder / "ca.crt", folder / "tls.crt", folder / "tls.key")
+
+
+def main() -> None:
+    """Run the agent that the arguments or the environment describe."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s agent: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        settings = from_arguments(sys.argv[1:], os.environ)
+    except SpecError as error:
+        log.error("the job is not valid:\n%s", error)  # noqa: TRY400 - the problems are all there is to say
+        sys.exit(EXIT_DO_NOT_RETRY)
+    sys.exit(asyncio.run(run(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The agent of worker 0: carries out what the group's state machine decides."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from typing import Final
+
+from dltrain import names
+from dltrain.api.channel import (
+    AttemptEnded,
+    DaemonExited,
+    EndAttempt,
+    Finish,
+    GroupStatus,
+    Join,
+    Launch,
+    Message,
+    Observe,
+    RankExit,
+    RankExited,
+    Refused,
+    Welcome,
+)
+from dltrain.api.report import Report
+from dltrain.channel import Channel
+from dltrain.errors import ChannelError
+from dltrain_agent import group as g
+from dltrain_agent.board import StatusBoard
+from dltrain_agent.causes import SETTLE_SECONDS
+from dltrain_agent.heartbeat import heartbeats
+from dltrain_agent.launch import TCP_FABRIC, mpirun_command
+from dltrain_agent.processes import Exit
+from dltrain_agent.reports import Reported, fold
+from dltrain_agent.settings import Settings
+from dltrain_agent.summary import address_of, group_status
+from dltrain_agent.worker import Worker
+
+log = logging.getLogger(__name__)
+
+FAREWELL_SECONDS: Final = 2.0
+"""How long the end of the job waits for members and observers to hear of it."""
+LOST_DAEMON: Final = Exit(code=1)
+
+
+class Coordinator:
+    """Feeds events to the group and does its actions: one event at a time, in the order they came."""
+
+    def __init__(self, settings: Settings, worker: Worker) -> None:
+        self._settings, self._worker = settings, worker
+        self._events: asyncio.Queue[tuple[g.Event, Channel | None]] = asyncio.Queue()
+        self._members: dict[int, Channel] = {}
+        self._daemons: dict[int, asyncio.Future[Exit]] = {}
+        self._reported = Reported()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followers: set[asyncio.Task[None]] = set()
+        self._group = g.Group(
+            replicas=settings.replicas,
+            slots=settings.slots,
+            backoff_limit=settings.job.spec.run_policy.backoff_limit,
+            user_restarts=settings.user_restarts,
+            members={0: settings.incarnation},
+        )
+        self.board = StatusBoard()
+        worker.remote_start, worker.on_rank_exit = self._remote_start, self.rank_exited
+
+    @property
+    def status(self) -> GroupStatus:
+        """What is known of the job now."""
+        return group_status(self._group, self._reported)
+
+    async def run(self) -> int:
+        """Run the job to its end; returns the exit code."""
+        self._group, actions = g.gather(self._group)
+        channel: Channel | None = None
+        while True:
+            self.board.post(self.status)
+            for action in actions:
+                if isinstance(action, g.FinishJob):
+                    await self._farewell(action.exit_code)
+                    return action.exit_code
+                self._act(action, channel)
+            event, channel = await self._events.get()
+            self._group, actions = g.step(self._group, event)
+
+    def rank_exited(self, attempt: int, ended: RankExit) -> None:
+        """A rank of this worker has ended."""
+        self._put(g.RankEnded(attempt, ended))
+
+    def reported(self, report: Report, now: datetime) -> None:
+        """A rank of this worker reports."""
+        job, local = self._settings.job, self._settings.local
+        self._reported = fold(self._reported, report, now, lambda path: address_of(path, job, local=local))
+        self.board.post(self.status)
+
+    def follow(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that follows the board; the job's end waits for it, though not for long."""
+        self._spawn(work, self._followers)
+
+    # ------------------------------------------------------------ peers
+    async def serve(self, channel: Channel) -> None:
+        """Serve a member or an observer until it goes.
+
+        Raises:
+            ChannelError: it went, or broke the protocol.
+        """
+        async with heartbeats(channel):
+            first = await anext(channel)
+            if isinstance(first, Join) and channel.role == "worker":
+                await self._serve_member(channel, first)
+            elif isinstance(first, Observe):
+                await self._serve_observer(channel)
+            else:
+                raise ChannelError(f"{channel.peer}: a {channel.role or 'stranger'} may not send {first.type}")
+
+    async def _serve_member(self, channel: Channel, join: Join) -> None:
+        self._put(g.Joined(join), channel)
+        try:
+            async for message in channel:
+                self._hear(channel, join.index, message)
+        finally:
+            if self._members.get(join.index) is channel:
+                self._forget(join.index)
+                self._put(g.Lost(join.index, join.incarnation))
+
+    async def _serve_observer(self, channel: Channel) -> None:
+        async def publish() -> None:
+            async for status in self.board.follow():
+                await channel.send(status)
+            channel.close()
+
+        self.follow(publish())
+        async for message in channel:
+            raise ChannelError(f"{channel.peer}: an observer may not send {message.type}")
+
+    def _hear(self, channel: Channel, index: int, message: Message) -> None:
+        """Turn a member's message into an event.
+
+        Raises:
+            ChannelError: it is not a member's message.
+        """
+        match message:
+            case RankExited(attempt=attempt, exit=ended):
+                self._put(g.RankEnded(attempt, ended))
+            case AttemptEnded(attempt=attempt):
+                self._put(g.MemberClear(attempt, index))
+            case DaemonExited(exit_code=code):
+                self._daemon_ended(index, Exit(code=code))
+            case _:
+                raise ChannelError(f"{channel.peer}: a member may not send {message.type}")
+
+    # ------------------------------------------------------------ actions
+    def _act(self, action: g.Action, channel: Channel | None) -> None:
+        match action:
+            case g.Admit(index) if channel is not None:
+                self._forget(index)
+                self._members[index] = channel
+                channel.post(Welcome())
+                log.info("worker %d joined from %s", index, channel.peer)
+            case g.Refuse(reason) if channel is not None:
+                log.warning("refused %s: %s", channel.peer, reason)
+                channel.post(Refused(reason=reason))
+                channel.close()
+            case g.StartAttempt(number):
+                log.info("attempt %d: %d ranks on %d workers", number, self._ranks, self._settings.replicas)
+                self._worker.begin(number)
+                self._spawn(self._launch(number), self._tasks)
+            case g.Settle(number):
+                loop = asyncio.get_running_loop()
+                loop.call_later(SETTLE_SECONDS, self._put, g.Settled(number))
+            case g.StopAttempt(number):
+                for member in self._members.values():
+                    member.post(EndAttempt(attempt=number))
+                self._spawn(self._clear(number), self._tasks)
+
+    @property
+    def _ranks(self) -> int:
+        return self._settings.replicas * self._settings.slots
+
+    async def _launch(self, number: int) -> None:
+        hosts = [names.worker_host(self._settings.job.name, index) for index in range(self._settings.replicas)]
+        if self._settings.local:
+            hosts = ["localhost"]
+        command = mpirun_command(hosts, self._settings.slots, self._worker.socket, fabric=TCP_FABRIC)
+        ended, tail = await self._worker.launcher(command, "mpirun")
+        self._put(g.LauncherEnded(number, str(ended), tail))
+
+    async def _clear(self, number: int) -> None:
+        await self._worker.clear()
+        self._put(g.MemberClear(number, 0))
+
+    async def _remote_start(self, host: str, line: Sequence[str]) -> Exit:
+        """The remote shell of mpirun: have the member of that host start prted, and wait for its end."""
+        index = int(host.rsplit("-", 1)[1])
+        member = self._members.get(index)
+        if member is None:
+            return LOST_DAEMON
+        ended: asyncio.Future[Exit] = asyncio.Future()
+        self._daemons[index] = ended
+        group = self._group
+        member.post(Launch(attempt=group.number, user_restarts=group.user_restarts, line=" ".join(line)))
+        return await ended
+
+    def _forget(self, index: int) -> None:
+        """Drop a member's connection, if there is one."""
+        if channel := self._members.pop(index, None):
+            channel.close()
+        self._daemon_ended(index, LOST_DAEMON)
+
+    def _daemon_ended(self, index: int, ended: Exit) -> None:
+        future = self._daemons.pop(index, None)
+        if future is not None and not future.done():
+            future.set_result(ended)
+
+    async def _farewell(self, exit_code: int) -> None:
+        """Tell members and observers that the job has ended."""
+        log.info("the job has %s", self._group.state)
+        for member in self._members.values():
+            member.post(Finish(exit_code=exit_code))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await asyncio.gather(*(member.drained() for member in self._members.values()))
+                if self._followers:
+                    await asyncio.wait(self._followers)
+
+    def _put(self, event: g.Event, channel: Channel | None = None) -> None:
+        self._events.put_nowait((event, channel))
+
+    @staticmethod
+    def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

@@ -1,0 +1,58 @@
+"""What the coordinator tells others of the job: to observers, as termination message, to `dltrain run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from dltrain import names
+from dltrain.api.channel import GroupStatus
+from dltrain.api.job import DLTrainJob
+from dltrain_agent.group import Group
+from dltrain_agent.reports import Reported
+
+MAX_TERMINATION_BYTES: Final = 4096
+"""What Kubernetes keeps of a termination message."""
+
+
+def group_status(group: Group, reported: Reported) -> GroupStatus:
+    """The status of a group, whose members present include the coordinator."""
+    return GroupStatus(
+        state=group.state,
+        attempt=group.number,
+        user_restarts=group.user_restarts,
+        members=tuple(sorted(group.members)),
+        progress=reported.progress,
+        checkpoint=reported.checkpoint,
+        results=reported.results,
+        failure=group.failure,
+    )
+
+
+def termination_message(status: GroupStatus) -> str:
+    """The status in at most 4096 bytes of JSON; of a long failure log, the last lines."""
+    text = status.model_dump_json(by_alias=True, exclude_none=True)
+    while len(text.encode()) > MAX_TERMINATION_BYTES and status.failure is not None:
+        failure = status.failure
+        excess = len(text.encode()) - MAX_TERMINATION_BYTES
+        shorter = (failure.log or "")[excess:]
+        message = failure.message if failure.log else failure.message[: len(failure.message) // 2]
+        status = status.model_copy(
+            update={"failure": failure.model_copy(update={"log": shorter or None, "message": message})}
+        )
+        text = status.model_dump_json(by_alias=True, exclude_none=True)
+    return text
+
+
+def address_of(path: str, job: DLTrainJob, *, local: bool) -> str:
+    """A path on the job's storage as an address that means something outside of the pod.
+
+    Args:
+        path: the path as the ranks see it.
+        job: the job.
+        local: whether the job runs on this machine, where a path is an address.
+    """
+    storage = Path(names.STORAGE_DIR)
+    if local or job.spec.storage is None or not Path(path).is_relative_to(storage):
+        return path
+    return f"pvc://{job.spec.storage.claim_name}/{Path(path).relative_to(storage)}"

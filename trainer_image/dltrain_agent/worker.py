@@ -1,0 +1,195 @@
+"""One worker's part of an attempt: its ranks, and on members the prted between mpirun and them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from dltrain import names
+from dltrain.api.channel import RankExit
+from dltrain_agent.causes import SETTLE_SECONDS, is_consequence
+from dltrain_agent.launch import launch_environment
+from dltrain_agent.memory import oom_kills
+from dltrain_agent.output import Output
+from dltrain_agent.processes import Exit, Process, Processes, stop
+from dltrain_agent.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RemoteStart = Callable[[str, Sequence[str]], Awaitable[Exit]]
+"""Starts prted on a host for a remote-start line of mpirun's; returns how it ended."""
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+
+class Worker:
+    """Runs what proxies ask for (see proxy.py) while an attempt is under way, and ends all of it."""
+
+    def __init__(self, settings: Settings, processes: Processes, folder: Path) -> None:
+        self._settings, self._processes = settings, processes
+        self._attempt: int | None = None
+        self._clearing = asyncio.Event()
+        self._ranks: dict[int, Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._launchers: list[Process] = []
+        self.socket = folder / "proxies"
+        self.report_socket = folder / "reports"
+        self.remote_start: RemoteStart | None = None
+        """Set by the coordinator."""
+        self.on_rank_exit: Callable[[int, RankExit], None] = lambda _attempt, _ended: None
+        """Called with the attempt when a rank has ended."""
+        self.before_exit: Callable[[], None] = lambda: None
+        """Called when a rank has ended, before its exit is passed on."""
+
+    async def listen(self) -> asyncio.Server:
+        """Take proxies' requests from now on."""
+        return await asyncio.start_unix_server(self._serve, self.socket, limit=MAX_REQUEST_BYTES)
+
+    def begin(self, attempt: int) -> None:
+        """Let ranks of this attempt be started."""
+        self._attempt = attempt
+        self._clearing.clear()
+
+    async def launcher(self, command: Sequence[str], name: str) -> tuple[Exit, tuple[str, ...]]:
+        """Run mpirun or prted to its end.
+
+        Args:
+            command: what to run.
+            name: its prefix in the log.
+
+        Returns:
+            How it ended, and its last lines of output.
+        """
+        try:
+            process, output = self._start(command, launch_environment(os.environ), f"[{name}]")
+        except OSError as error:
+            return Exit(code=127), (f"cannot start {command[0]}: {error.strerror}",)
+        self._launchers.append(process)
+        ended = await process.exited
+        self._launchers.remove(process)
+        await output.drain()
+        return ended, output.tail
+
+    async def clear(self) -> None:
+        """End every process of the attempt; returns when none is left and every rank's end was passed on."""
+        self._attempt = None
+        self._clearing.set()
+        await stop(list(self._ranks.values()), self._settings.stop_grace_seconds)
+        if self._tasks:
+            await asyncio.wait(
+                self._tasks
+            )  # first the ends are passed on, so that proxies and launchers end by themselves
+        await stop(self._launchers, self._settings.stop_grace_seconds)
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], prefix: str) -> tuple[Process, Output]:
+        output = Output(prefix)
+        try:
+            process = self._processes.start(
+                command, environment, self._settings.workspace, output.descriptor, output.descriptor
+            )
+        finally:
+            output.started()
+        return process, output
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one proxy: run what it stands for and say how that ended."""
+        try:
+            request = json.loads(await reader.readline())
+            if request["kind"] == "daemon":
+                await self._run_daemon(request["line"], writer)
+                return
+            task = asyncio.create_task(self._run_rank(request["environment"], reader, writer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await task
+        except (ValueError, KeyError, ConnectionError) as error:
+            log.warning("a proxy's request failed: %r", error)
+        finally:
+            writer.close()
+
+    async def _run_rank(
+        self, given: Mapping[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        attempt, rank = self._attempt, int(given["OMPI_COMM_WORLD_RANK"])
+        if attempt is None:
+            return  # the attempt has ended while Open MPI was still starting it
+        kills = oom_kills()
+        environment = self._rank_environment(given, attempt, rank)
+        try:
+            process, output = self._start(self._command(), environment, f"[rank {rank}]")
+        except OSError as error:
+            message = f"cannot start {self._command()[0]}: {error.strerror}"
+            log.error("rank %d: %s", rank, message)  # noqa: TRY400 - the user's mistake: no traceback of ours
+            self.on_rank_exit(attempt, self._exit(rank, Exit(code=127), (message,)))
+            await answer(writer, Exit(code=127))
+            return
+        self._ranks[rank] = process
+        signals = asyncio.create_task(pass_on_signals(reader, process))
+        ended = await process.exited
+        signals.cancel()
+        del self._ranks[rank]
+        await output.drain()
+        self.before_exit()
+        killed_for_memory = not process.stopped and oom_kills() > kills
+        result = self._exit(rank, ended, output.tail, stopped=process.stopped, out_of_memory=killed_for_memory)
+        self.on_rank_exit(attempt, result)
+        if is_consequence(result):  # until Open MPI hears of it, the rank that is the cause may end by itself
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._clearing.wait(), SETTLE_SECONDS)
+        await answer(writer, ended)
+
+    async def _run_daemon(self, line: Sequence[str], writer: asyncio.StreamWriter) -> None:
+        host, *words = line
+        await answer(writer, await self.remote_start(host, words) if self.remote_start else Exit(code=1))
+
+    def _exit(
+        self, rank: int, ended: Exit, tail: tuple[str, ...], *, stopped: bool = False, out_of_memory: bool = False
+    ) -> RankExit:
+        return RankExit(
+            rank=rank,
+            pod=self._settings.pod,
+            node=self._settings.node,
+            exit_code=ended.code,
+            signal=ended.signal_name,
+            stopped=stopped,
+            out_of_memory=out_of_memory,
+            time=time.time(),
+            log=tail,
+        )
+
+    def _command(self) -> Sequence[str]:
+        return self._settings.job.spec.command or (sys.executable, "-m", "dltrain_trainer")
+
+    def _rank_environment(self, given: Mapping[str, str], attempt: int, rank: int) -> dict[str, str]:
+        """What Open MPI sets, and what docs/architecture.md promises to a rank."""
+        return {
+            **given,
+            names.JOB_FILE_VARIABLE: str(self._settings.job_file),
+            names.OUTPUT_VARIABLE: str(self._settings.output),
+            names.REPORT_VARIABLE: str(self.report_socket),
+            names.ATTEMPT_VARIABLE: str(attempt),
+            names.RANK_VARIABLE: str(rank),
+            "OMP_NUM_THREADS": str(self._settings.job.spec.workers.threads_per_rank),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}",  # `python` is ours
+            "PYTHONUNBUFFERED": "1",  # a rank's lines appear when it prints them
+        }
+
+
+async def answer(writer: asyncio.StreamWriter, ended: Exit) -> None:
+    """Tell a proxy how its process ended."""
+    writer.write(json.dumps({"code": ended.code, "signal": ended.signal}).encode() + b"\n")
+    await writer.drain()
+
+
+async def pass_on_signals(reader: asyncio.StreamReader, process: Process) -> None:
+    """Send a rank the signals that its proxy got; SIGKILL once the proxy is gone, for Open MPI killed it."""
+    while line := await reader.readline():
+        process.signal(int(json.loads(line)["signal"]))
+    process.signal(signal.SIGKILL)
