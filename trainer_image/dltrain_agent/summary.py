@@ -35,7 +35,7 @@ def termination_message(status: GroupStatus) -> str:
     while len(text.encode()) > MAX_TERMINATION_BYTES and status.failure is not None:
         failure = status.failure
         excess = len(text.encode()) - MAX_TERMINATION_BYTES
-        shorter = (failure.log or "")[excess:]
+        shorter = (failure.log or "").encode()[excess:].decode(errors="ignore")
         message = failure.message if failure.log else failure.message[: len(failure.message) // 2]
         status = status.model_copy(
             update={"failure": failure.model_copy(update={"log": shorter or None, "message": message})}

@@ -26,9 +26,9 @@ class Metadata(BaseModel):
         alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, use_attribute_docstrings=True
     )
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)] = ""
+    name: Annotated[str, Field(pattern=f"^$|{NAME_PATTERN}")] = ""
     """The job's name: at most 52 lower-case letters, digits and dashes, starting with a letter."""
-    generate_name: Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]{0,46}$")] = ""
+    generate_name: Annotated[str, Field(pattern=r"^$|^[a-z][-a-z0-9]{0,46}$")] = ""
     """A prefix from which the API server makes a unique name, if name is absent."""
     namespace: str = ""
     """The job's namespace."""

@@ -1,0 +1,85 @@
+# Everything that is slow to make is cached in one folder, keyed by versions:
+# uv's downloads and the Horovod wheel, the test cluster's programs, the image layers, the data sets.
+export DLTRAIN_CACHE ?= $(HOME)/.cache/dltrain
+export UV_CACHE_DIR ?= $(DLTRAIN_CACHE)/uv
+# One copy of the files, as links, where cache and checkout share a disk; else uv copies and says so.
+export UV_LINK_MODE ?= hardlink
+
+UV_VERSION := 0.13.9
+UV_HOME := $(DLTRAIN_CACHE)/uv-$(UV_VERSION)
+UV := $(UV_HOME)/bin/uv
+RUN := .venv/bin/
+CLUSTER := python3 -m tests.cluster
+KIND_VERSION := v0.33.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install test unit e2e check format crd lock bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: install  ## Train a small CNN on Fashion-MNIST with two Horovod ranks on this machine
+	$(RUN)dltrain run manifests/examples/01-fashion-cnn/job.yaml
+
+install: .venv/.installed  ## Install the project with all extras; builds Horovod once (about 6 minutes on 2 cores)
+
+.venv/.installed: pyproject.toml uv.lock $(wildcard trainer_image/horovod_build/*) | $(UV)
+	@echo "installing; the first time Horovod is compiled, which takes some minutes"
+	$(UV) sync --frozen --all-extras --all-groups
+	@touch $@
+
+$(UV):
+	@mkdir -p $(DLTRAIN_CACHE)
+	python3 -m venv $(UV_HOME) || { echo "python3 cannot make virtual environments: install python3-venv" >&2; exit 1; }
+	$(UV_HOME)/bin/pip install --quiet uv==$(UV_VERSION)
+
+test: check  ## Run every check and test, the real cluster's included where this machine can run it
+	$(RUN)pytest
+
+unit: install  ## Run the tests that need no cluster
+	$(RUN)pytest -m "not e2e"
+
+e2e: install  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
+	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
+
+check: install  ## Lint, types, layers, generated files
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
+	$(UV) lock --check
+
+format: install  ## Format the code
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+crd: install  ## Generate manifests/crd.yaml from dltrain.api
+	$(RUN)python -m dltrain.api.crd > manifests/crd.yaml
+
+lock: | $(UV)  ## Resolve the dependencies again
+	$(UV) lock
+
+bench: install  ## Measure against a peer: make bench BENCH=first-light
+	$(RUN)python -m tests.bench $(BENCH)
+
+image: install  ## Build the operator's and the trainer's image into the test cluster's image store
+	$(CLUSTER) images
+
+cluster-build:  ## Build the test cluster's programs (about 15 minutes the first time)
+	$(CLUSTER) build
+
+cluster-up: install cluster-build image  ## Start a cluster of three nodes on this machine (root, Linux)
+	$(CLUSTER) up
+
+cluster-down:  ## Stop it; leaves no trace but the cache
+	$(CLUSTER) down
+
+kind-up:  ## Start a kind cluster instead (needs Docker)
+	go run sigs.k8s.io/kind@$(KIND_VERSION) create cluster --name dltrain --config tests/cluster/kind.yaml
+
+kind-down:  ## Delete the kind cluster
+	go run sigs.k8s.io/kind@$(KIND_VERSION) delete cluster --name dltrain
+
+clean:  ## Remove what was installed and generated here; the cache stays
+	rm -rf .venv dist dltrain-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,151 @@
+"""Only peers that hold a certificate of the job get an answer on the control port."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dltrain.api.channel import MAX_MESSAGE_BYTES, GroupStatus, Heartbeat, Join, Observe, Refused, Welcome
+from dltrain.channel import Channel, channel_context, open_channel
+from dltrain.errors import ChannelError
+from dltrain_agent.coordinator import Coordinator
+from dltrain_agent.processes import Processes
+from dltrain_agent.server import serve_control_port
+from dltrain_agent.worker import Worker
+from tests.agent.builders import job, join, settings
+from tests.agent.identity import make_authority, make_leaf
+
+HOST = "127.0.0.1"
+
+
+def context(purpose: ssl.Purpose, folder: Path) -> ssl.SSLContext:
+    return channel_context(purpose, folder / "ca.crt", folder / "tls.crt", folder / "tls.key")
+
+
+@pytest.fixture(scope="module")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with the leaves of this job's authority, and of another one's."""
+    root = tmp_path_factory.mktemp("identity")
+    make_authority(root / "job")
+    make_authority(root / "other")
+    return {
+        "worker": make_leaf(root / "job", "worker", root / "worker"),
+        "observer": make_leaf(root / "job", "observer", root / "observer"),
+        "stranger": make_leaf(root / "other", "worker", root / "stranger"),
+    }
+
+
+@pytest.fixture
+async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int]:
+    """The control port of a coordinator that waits for two more workers."""
+    processes = Processes()
+    spec = job(replicas=3)
+    coordinator = Coordinator(settings(tmp_path, spec, local=False), Worker(settings(tmp_path, spec), processes, tmp_path))
+    running = asyncio.create_task(coordinator.run())
+    server = await serve_control_port(coordinator.serve, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
+    yield next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
+    server.close()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    processes.close()
+
+
+async def dial(port: int, identity: Path) -> Channel:
+    return await open_channel(HOST, port, context(ssl.Purpose.SERVER_AUTH, identity))
+
+
+async def test_a_worker_is_welcomed_and_an_observer_sees_it(port: int, identities: dict[str, Path]) -> None:
+    worker = await dial(port, identities["worker"])
+    await worker.send(join(1, attempt=3))
+    assert await anext(worker) == Welcome()
+    observer = await dial(port, identities["observer"])
+    await observer.send(Observe())
+    assert await anext(observer) == GroupStatus(state="gathering", attempt=3, members=(0, 1))
+    worker.close()
+    assert await anext(observer) == GroupStatus(state="gathering", attempt=3, members=(0,))
+    observer.close()
+
+
+async def test_an_older_incarnation_is_refused_with_the_reason(port: int, identities: dict[str, Path]) -> None:
+    newer, older = await dial(port, identities["worker"]), await dial(port, identities["worker"])
+    await newer.send(join(1, 2))
+    assert await anext(newer) == Welcome()
+    await older.send(join(1, 1))
+    assert await anext(older) == Refused(reason="worker 1 has been replaced by incarnation 2")
+    newer.close()
+    older.close()
+
+
+async def silence_of(channel: Channel) -> None:
+    """Nothing but heartbeats comes before the connection is closed."""
+    with pytest.raises(ChannelError):
+        message = await anext(channel)
+        raise AssertionError(f"got {message}")
+    channel.close()
+
+
+async def test_an_observer_may_not_join(port: int, identities: dict[str, Path]) -> None:
+    channel = await dial(port, identities["observer"])
+    await channel.send(join(1))
+    await silence_of(channel)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"hello\n", id="no JSON"),
+        pytest.param(b'{"type":"exec","command":"id"}\n', id="an unknown type"),
+        pytest.param(b'{"type":"join","index":-1}\n', id="a field out of range"),
+        pytest.param(b'{"type":"finish","exitCode":0}\n', id="a coordinator's message"),
+        pytest.param(b"x" * (MAX_MESSAGE_BYTES + 100) + b"\n", id="too long"),
+    ],
+)
+async def test_what_is_no_message_of_a_member_closes_the_connection(
+    port: int, identities: dict[str, Path], line: bytes
+) -> None:
+    channel = await dial(port, identities["worker"])
+    channel._writer.write(line)
+    await silence_of(channel)
+
+
+async def test_a_stranger_with_a_certificate_of_another_job_gets_nothing_and_is_logged(
+    port: int, identities: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    tls.load_cert_chain(identities["stranger"] / "tls.crt", identities["stranger"] / "tls.key")
+    with caplog.at_level(logging.WARNING):
+        await gets_nothing(port, tls)
+    assert "refused a connection" in caplog.text
+    assert "certificate verify failed" in caplog.text
+
+
+async def test_a_peer_without_a_certificate_gets_nothing(port: int) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    await gets_nothing(port, tls)
+
+
+async def test_a_member_does_not_talk_to_a_coordinator_of_another_job(port: int, identities: dict[str, Path]) -> None:
+    with pytest.raises(ChannelError, match="certificate verify failed"):
+        await dial(port, identities["stranger"])
+
+
+async def gets_nothing(port: int, tls: ssl.SSLContext | None) -> None:
+    """The peer closes without a byte of answer."""
+    with suppress(ssl.SSLError, ConnectionError):
+        reader, writer = await asyncio.open_connection(HOST, port, ssl=tls)
+        writer.write(b'{"type":"observe"}\n')
+        assert await reader.read() == b""
+        writer.close()
+
+
+def test_messages_name_their_type() -> None:
+    assert isinstance(Heartbeat(), Heartbeat)
+    assert Join.model_validate(join(1).model_dump()).type == "join"

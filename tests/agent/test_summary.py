@@ -1,0 +1,58 @@
+"""What the coordinator tells others of the job."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dltrain.api.channel import GroupStatus
+from dltrain.api.parse import parse_job
+from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
+from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
+from dltrain_agent.reports import Reported, fold
+from dltrain_agent.summary import address_of, termination_message
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("log", [pytest.param("short", id="short log"), pytest.param("ü" * 9000, id="long log")])
+def test_a_termination_message_fits_and_says_the_same_but_for_the_start_of_the_log(log: str) -> None:
+    failure = Failure(reason="UserError", message="rank 1 ended", rank=1, log=f"{log}\nlast line")
+    status = GroupStatus(state="failed", attempt=2, failure=failure, results=Results(metrics={"accuracy": 0.5}))
+    text = termination_message(status)
+    assert len(text.encode()) <= 4096
+    read = GroupStatus.model_validate_json(text)
+    assert read.failure is not None
+    assert read.failure.log is not None
+    assert read.failure.log.endswith("last line")
+    assert read.model_copy(update={"failure": failure}) == status
+
+
+def test_a_termination_message_fits_even_when_the_message_alone_is_too_long() -> None:
+    status = GroupStatus(state="failed", failure=Failure(reason="UserError", message="x" * 20_000))
+    assert len(termination_message(status).encode()) <= 4096
+
+
+def test_paths_on_the_claim_become_addresses() -> None:
+    job = parse_job({"metadata": {"name": "a"}, "spec": {"command": ["x"], "storage": {"claimName": "models"}}})
+    assert address_of("/storage/a-1234/model", job, local=False) == "pvc://models/a-1234/model"
+    assert address_of("/storage/a-1234/model", job, local=True) == "/storage/a-1234/model"
+    assert address_of("/elsewhere", job, local=False) == "/elsewhere"
+
+
+def test_reports_are_folded_into_the_newest_of_each_kind() -> None:
+    known = Reported()
+    for report in (
+        ProgressReport(rank=1, stage="train", step=1, total=4),
+        ProgressReport(rank=0, stage="train", step=3, total=4, loss=0.5, eta_seconds=75),
+        ProgressReport(rank=1, stage="train", step=4, total=4),
+        CheckpointReport(rank=0, step=3, path="/storage/a"),
+        ResultsReport(rank=0, results=Results(metrics={"accuracy": 0.9}, artifacts="/storage/b")),
+    ):
+        known = fold(known, report, NOW, lambda path: path.replace("/storage", "pvc://models"))
+    progress = Progress(stage="train", step=3, steps=4, percent=75, summary="75%", loss=0.5, eta="1m15s", time=NOW)
+    assert known == Reported(
+        rank=0,
+        progress=progress,
+        checkpoint=CheckpointStatus(step=3, time=NOW, uri="pvc://models/a"),
+        results=Results(metrics={"accuracy": 0.9}, artifacts="pvc://models/b"),
+    )
