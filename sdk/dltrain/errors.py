@@ -1,15 +1,15 @@
 """The exceptions of dltrain, split by who can act on them.
 
 DLTrainError
-|-- SpecError        the job as written is wrong: its author changes it, retrying is useless
-|-- ClusterError     the cluster refused or could not be reached: retry, or ask its administrator
+|-- SpecError             the job as written is wrong: its author changes it, retrying is useless
+|-- ClusterError          the cluster refused or could not be reached: retry, or ask its administrator
 |   |-- NotFoundError
 |   |-- AlreadyExistsError
-|   `-- UnavailableError   not now: unreachable, restarting or overloaded
+|   `-- UnavailableError  not now: unreachable, restarting or overloaded
 |-- MissingSoftwareError  this machine lacks what the job needs to run on it
-|-- JobFailedError   the job ran and failed: its status.failure says why
-|-- WaitTimeoutError a deadline that the caller set has passed
-`-- ChannelError     a peer on the control channel broke the protocol
+|-- JobFailedError        the job ran and failed: its status.failure says why
+|-- WaitTimeoutError      a deadline that the caller set has passed
+`-- ChannelError          a peer on the control channel broke the protocol
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@ from dltrain_agent.causes import root_cause
 from tests.agent.builders import ended
 
 TRACEBACK = ("Traceback (most recent call last):", '  File "train.py", line 3, in <module>', "ValueError: bad label")
-VICTIM = ("Traceback (most recent call last):", "horovod.common.exceptions.HorovodInternalError: Horovod has been shut down")
+VICTIM = (
+    "Traceback (most recent call last):",
+    "horovod.common.exceptions.HorovodInternalError: Horovod has been shut down",
+)
 
 
 @pytest.mark.parametrize(

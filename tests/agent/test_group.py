@@ -122,7 +122,9 @@ def test_a_victim_without_a_cause_ends_the_attempt_when_the_time_is_up() -> None
     assert (group.state, actions) == ("ending", [g.Settle(1), g.StopAttempt(1)])
 
 
-@pytest.mark.parametrize("event", [g.RankEnded(1, ended(1, 1)), g.LauncherEnded(1, "exit code 1"), g.Settled(1), *CLEAR])
+@pytest.mark.parametrize(
+    "event", [g.RankEnded(1, ended(1, 1)), g.LauncherEnded(1, "exit code 1"), g.Settled(1), *CLEAR]
+)
 def test_what_comes_late_from_an_earlier_attempt_changes_nothing(event: g.Event) -> None:
     group = running(number=2)
     assert g.step(group, event) == (group, ())
@@ -137,7 +139,7 @@ class AnySchedule(RuleBasedStateMachine):
         super().__init__()
         self.group, _ = g.gather(gathering(replicas=self.replicas, backoff_limit=2))
         self.alive: dict[int, int] = {}  # index -> attempt whose processes are alive there
-        self.incarnation = {index: 1 for index in range(self.replicas)}
+        self.incarnation = dict.fromkeys(range(self.replicas), 1)
         self.connected: set[int] = {0}
         self.clearing: dict[int, int] = {}
         self.highest = 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dltrain_agent.launch import RefusedLineError, mpirun_command, program, prted_command, proxy_command
+from dltrain_agent.launch import RefusedLineError, mpirun_command, program, proxy_command, prted_command
 
 EXPORTS = (
     "PRTE_PREFIX=/opt/venv;export PRTE_PREFIX;LD_LIBRARY_PATH=/opt/venv/lib:$LD_LIBRARY_PATH;export LD_LIBRARY_PATH;"

@@ -54,9 +54,9 @@ async def test_orphans_are_adopted_and_reaped(processes: Processes) -> None:
     orphan = int(os.read(read, 20))
     os.kill(child.pid, signal.SIGKILL)
     await child.exited
-    while Path(f"/proc/{orphan}").exists():  # a zombie has an entry until it is reaped
-        await asyncio.sleep(0)
     os.close(read)
+    while Path(f"/proc/{orphan}").exists():  # noqa: ASYNC110 - a zombie has an entry until it is reaped
+        await asyncio.sleep(0)
 
 
 async def test_output_is_prefixed_line_by_line_and_its_tail_remembered(processes: Processes) -> None:

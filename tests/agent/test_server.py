@@ -45,7 +45,9 @@ async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int
     """The control port of a coordinator that waits for two more workers."""
     processes = Processes()
     spec = job(replicas=3)
-    coordinator = Coordinator(settings(tmp_path, spec, local=False), Worker(settings(tmp_path, spec), processes, tmp_path))
+    coordinator = Coordinator(
+        settings(tmp_path, spec, local=False), Worker(settings(tmp_path, spec), processes, tmp_path)
+    )
     running = asyncio.create_task(coordinator.run())
     server = await serve_control_port(coordinator.serve, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
     yield next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
@@ -85,8 +87,7 @@ async def test_an_older_incarnation_is_refused_with_the_reason(port: int, identi
 async def silence_of(channel: Channel) -> None:
     """Nothing but heartbeats comes before the connection is closed."""
     with pytest.raises(ChannelError):
-        message = await anext(channel)
-        raise AssertionError(f"got {message}")
+        await anext(channel)
     channel.close()
 
 

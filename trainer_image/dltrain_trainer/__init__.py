@@ -1,0 +1,1 @@
+"""What every rank of a pipeline job runs: data, training, evaluation, export."""

@@ -1,0 +1,51 @@
+"""The seam between training and whatever carries its collectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+Wait = Callable[[], None]
+"""Blocks until an operation that was started is complete."""
+
+
+class Communicator(Protocol):
+    """The ranks of one attempt.  Every rank calls every operation, in the same order."""
+
+    rank: int
+    """This rank, from 0."""
+    size: int
+    """How many ranks there are."""
+    local_rank: int
+    """This rank among those of its machine, from 0."""
+
+    def start_sum(self, tensor: Tensor, name: str) -> Wait:
+        """Begin to replace a tensor by its sum over all ranks, in place.
+
+        Args:
+            tensor: contiguous; the same shape and type on every rank.
+            name: the same on every rank, unlike any other that is under way.
+        """
+        ...
+
+    def broadcast(self, tensor: Tensor, name: str) -> None:
+        """Replace a tensor by that of rank 0, in place."""
+        ...
+
+    def sum_integers(self, values: list[int]) -> list[int]:
+        """The sums over all ranks, exact."""
+        ...
+
+    def from_first(self, value: int) -> int:
+        """Rank 0's value."""
+        ...
+
+    def barrier(self) -> None:
+        """Wait for every rank."""
+        ...
+
+    def close(self) -> None:
+        """Leave; nothing else may follow."""
+        ...

@@ -1,0 +1,34 @@
+"""A job of one rank: every collective is what the rank has."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dltrain_trainer.distributed.communicator import Wait
+
+
+class SingleCommunicator:
+    """The communicator of a rank that is alone."""
+
+    rank, size, local_rank = 0, 1, 0
+
+    def start_sum(self, tensor: Tensor, name: str) -> Wait:  # noqa: ARG002 - the sum over one rank
+        """Leave the tensor as it is."""
+        return lambda: None
+
+    def broadcast(self, tensor: Tensor, name: str) -> None:
+        """Leave the tensor as it is."""
+
+    def sum_integers(self, values: list[int]) -> list[int]:
+        """The values."""
+        return values
+
+    def from_first(self, value: int) -> int:
+        """The value."""
+        return value
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+    def close(self) -> None:
+        """Nothing to leave."""

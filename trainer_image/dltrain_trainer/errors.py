@@ -1,0 +1,13 @@
+"""What goes wrong because of the job or its data, in words for its author."""
+
+
+class TrainerError(Exception):
+    """The job or its data cannot be trained with; the message says what to do."""
+
+
+class DataError(TrainerError):
+    """The data is missing, damaged, or not what the job says."""
+
+
+class CheckpointError(TrainerError):
+    """A checkpoint or artefact cannot be written or read."""

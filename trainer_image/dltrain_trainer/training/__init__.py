@@ -1,0 +1,1 @@
+"""Training: schedule, optimizer, the loop and what it keeps."""

@@ -1,0 +1,50 @@
+"""All that training needs to go on: the model, the optimizer, and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dltrain_trainer.distributed import Communicator
+
+MOMENTUM = "momentum_buffer"
+
+
+@dataclass
+class TrainingState:
+    """The state of a training run; `step` counts optimizer steps over all epochs."""
+
+    model: nn.Module
+    optimizer: torch.optim.SGD
+    step: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name: the model's, and the momentum of each parameter (zero before a step)."""
+        momenta = {f"momentum.{name}": self._momentum(parameter) for name, parameter in self.model.named_parameters()}
+        return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **momenta}
+
+    def load(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Take over a state that `tensors` gave."""
+        with torch.no_grad():
+            for name, mine in self.tensors().items():
+                mine.copy_(tensors[name])
+        self.step = step
+
+    def synchronize(self, communicator: Communicator) -> None:
+        """Make every rank's state that of rank 0."""
+        for name, tensor in self.tensors().items():
+            communicator.broadcast(tensor, name)
+        self.step = communicator.from_first(self.step)
+
+    def synchronize_buffers(self, communicator: Communicator) -> None:
+        """Make every rank's buffers, such as running statistics, those of rank 0."""
+        for name, buffer in self.model.named_buffers():
+            communicator.broadcast(buffer, f"buffer.{name}")
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        state = self.optimizer.state[parameter]
+        if state.get(MOMENTUM) is None:
+            state[MOMENTUM] = torch.zeros_like(parameter)
+        return state[MOMENTUM]  # type: ignore[no-any-return]
