@@ -1,0 +1,131 @@
+"""What people see of a job, pure: models to text and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import yaml
+
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import Failure, Progress, Results
+from dltrain.cli.options import Format
+from dltrain.durations import short_duration
+
+COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
+BAR_WIDTH: Final = 30
+
+
+def for_scripts(jobs: Sequence[DLTrainJob], form: Format, *, single: bool) -> str:
+    """Jobs as JSON, YAML or names.
+
+    Args:
+        jobs: what to print.
+        form: how.
+        single: whether one job was asked for, rather than a list that may hold one.
+    """
+    if form is Format.NAME:
+        return "\n".join(job.name for job in jobs)
+    values = [job.to_dict() for job in jobs]
+    value = values[0] if single else values
+    return json.dumps(value, indent=2) if form is Format.JSON else yaml.safe_dump(value, sort_keys=False).rstrip()
+
+
+def table(jobs: Iterable[DLTrainJob], now: datetime) -> str:
+    """Jobs as a table, as `kubectl get dltj` has it."""
+    rows = [COLUMNS, *(row(job, now) for job in jobs)]
+    widths = [max(len(each[column]) for each in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)).rstrip() for each in rows
+    )
+
+
+def row(job: DLTrainJob, now: datetime) -> tuple[str, ...]:
+    """A job's line in the table."""
+    status, progress = job.status, job.status.progress or Progress()
+    loss = "" if progress.loss is None else f"{progress.loss:.4g}"
+    cells = (status.workers.summary, progress.stage, progress.summary, loss, progress.eta or "")
+    return (job.name, status.phase or "", *cells, str(status.restarts.total), age(job, now))
+
+
+def age(job: DLTrainJob, now: datetime) -> str:
+    """How long ago a job was created."""
+    created = job.metadata.creation_timestamp
+    return "" if created is None else short_duration((now - created).total_seconds())
+
+
+def screen(job: DLTrainJob, now: datetime | None = None) -> str:
+    """Everything about a job, on one screen."""
+    now = now or datetime.now(UTC)
+    status = job.status
+    why = next((each for each in status.conditions if each.status == "True" and each.type != "Accepted"), None)
+    lines = [
+        ("Job", f"{job.namespace}/{job.name}"),
+        ("Phase", f"{status.phase or 'unknown'}{f' - {why.message}' if why and why.message else ''}"),
+        ("Workers", f"{status.workers.ready} of {status.workers.desired} ready"),
+        ("Attempt", f"{status.attempt}{restarts(job)}"),
+        ("Progress", progress_line(status.progress)),
+        ("Checkpoint", f"step {status.checkpoint.step}, {status.checkpoint.uri}" if status.checkpoint else ""),
+        *results_lines(status.results),
+        ("Age", age(job, now)),
+    ]
+    text = "\n".join(f"{f'{name}:':<12}{value}" for name, value in lines if value)
+    return text + (f"\n\n{failure_text(status.failure)}" if status.failure else "")
+
+
+def restarts(job: DLTrainJob) -> str:
+    """How often a job's parts were started again, if they were."""
+    count = job.status.restarts
+    return f" (restarts: {count.user} after errors, {count.infrastructure} lost workers)" if count.total else ""
+
+
+def progress_line(progress: Progress | None) -> str:
+    """Progress in one line, with a bar."""
+    if progress is None:
+        return ""
+    parts = [progress.stage]
+    if progress.epoch is not None:
+        parts.append(f"epoch {progress.epoch}/{progress.epochs}")
+    if progress.percent is not None:
+        done = BAR_WIDTH * progress.percent // 100
+        parts.append(f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {progress.summary}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4g}")
+    if progress.samples_per_second is not None:
+        parts.append(f"{progress.samples_per_second:,.0f} samples/s")
+    if progress.eta:
+        parts.append(f"{progress.eta} left")
+    return "  ".join(parts)
+
+
+def results_lines(results: Results | None) -> list[tuple[str, str]]:
+    """The results, a line a kind."""
+    if results is None:
+        return []
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in results.metrics.items())
+    seconds = results.train_seconds
+    return [
+        ("Results", metrics),
+        ("Trained in", "" if seconds is None else short_duration(seconds)),
+        ("Artefacts", results.artifacts or ""),
+    ]
+
+
+def failure_text(failure: Failure) -> str:
+    """Why a job failed: the first cause, where it happened and the last lines of its log."""
+    place = ", ".join(
+        f"{name} {value}"
+        for name, value in (
+            ("rank", failure.rank),
+            ("pod", failure.pod),
+            ("node", failure.node),
+            ("attempt", failure.attempt),
+        )
+        if value is not None
+    )
+    ended = failure.signal or (f"exit code {failure.exit_code}" if failure.exit_code is not None else "")
+    head = f"Failure: {failure.reason} ({', '.join(filter(None, [place, ended]))})\n  {failure.message}"
+    log = "\n".join(f"  | {line}" for line in (failure.log or "").splitlines())
+    return f"{head}\n{log}" if log else head
