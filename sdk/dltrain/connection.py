@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,6 @@ from kubernetes import client, config
 
 from dltrain.errors import ClusterError, UnavailableError
 from dltrain.refusals import Answer, refusal
-from dltrain.scope import Scope
 
 Query = Mapping[str, str | int | bool]
 
@@ -29,20 +29,15 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 class Connection:
     """One API server, asked in the name of one user; may be shared between threads."""
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.namespace = namespace
         """The namespace that the configuration names as current."""
         self.server = str(api.configuration.host)
         """The server's address."""
-        self._api = api
+        self._api, self._sleep = api, sleep
 
     def request(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: Mapping[str, Any] | None = None,
-        scope: Scope | None = None,
+        self, method: str, path: str, query: Query | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Ask for JSON.
 
@@ -52,43 +47,37 @@ class Connection:
         Raises:
             DLTrainError: one of its kinds, as `dltrain.refusals` tells.
         """
-        scope = scope or Scope()
         for pause in PAUSES:
             try:
-                return self._request_once(method, path, query, body, scope)
+                return self._request_once(method, path, query, body)
             except UnavailableError as error:
-                if scope.over or (method != "GET" and not error.retry_after_seconds):
+                if method != "GET" and not error.retry_after_seconds:
                     raise
-                scope.pause(max(pause, error.retry_after_seconds))
-        return self._request_once(method, path, query, body, scope)
+                self._sleep(max(pause, error.retry_after_seconds))
+        return self._request_once(method, path, query, body)
 
     def _request_once(
-        self, method: str, path: str, query: Query | None, body: Mapping[str, Any] | None, scope: Scope
+        self, method: str, path: str, query: Query | None, body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        with self._answer(method, path, query, body, scope.limit(ANSWER_SECONDS)) as answer, self._own_exceptions():
+        with self._answer(method, path, query, body, ANSWER_SECONDS) as answer:
             data = json.loads(answer.data)
         assert isinstance(data, dict), f"{path}: not a JSON object"
         return data
 
     @contextmanager
-    def stream(self, path: str, query: Query, patience: float | None, scope: Scope) -> Iterator[Iterator[bytes]]:
+    def stream(self, path: str, query: Query, patience: float | None) -> Iterator[Iterator[bytes]]:
         """Read an answer that goes on, line by line; the connection is closed at the end of the block.
 
         Args:
             path: of the resource.
             query: its options.
             patience: seconds of silence after which the connection counts as dead; None waits for ever.
-            scope: breaks the answer off when it is cancelled.
 
         Raises:
             DLTrainError: as in request; also, inside the block, UnavailableError when the connection breaks.
         """
-        with self._answer("GET", path, query, None, patience) as answer, scope.breakable(answer.shutdown):
-            yield lines_of(self._chunks(answer))
-
-    def _chunks(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        with self._own_exceptions():
-            yield from answer.stream()
+        with self._answer("GET", path, query, None, patience) as answer:
+            yield lines_of(answer.stream())
 
     @contextmanager
     def _answer(
@@ -103,16 +92,14 @@ class Connection:
             body=body,
             auth_settings=["BearerToken"],
         )
-        connect = CONNECT_SECONDS if patience is None else min(CONNECT_SECONDS, patience)
         with self._own_exceptions():
-            answer: urllib3.BaseHTTPResponse = self._api.call_api(
-                *serialized, _request_timeout=(connect, patience)
-            ).response
-        try:
-            self._refuse(answer)
-            yield answer
-        finally:
-            answer.close()
+            timeouts = CONNECT_SECONDS, patience
+            answer: urllib3.BaseHTTPResponse = self._api.call_api(*serialized, _request_timeout=timeouts).response
+            try:
+                self._refuse(answer)
+                yield answer
+            finally:
+                answer.close()
 
     def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
         """Raise what an unsuccessful answer means."""
@@ -194,13 +181,13 @@ def any_exists(files: str) -> bool:
 
 def load_kubeconfig(settings: client.Configuration, files: str, context: str | None) -> str:
     """Take the server and the user of a kubeconfig's context; its namespace."""
-    config.load_kube_config(files, context, settings)
-    contexts, current = config.list_kube_config_contexts(files)
+    config.load_kube_config(files, context, settings)  # type: ignore[no-untyped-call]  # ships no types
+    contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]  # ships no types
     chosen = next((one for one in contexts if one["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")
 
 
 def load_service_account(settings: client.Configuration) -> str:
     """Take the server and the user that a pod is given; its namespace."""
-    config.load_incluster_config(settings)
+    config.load_incluster_config(settings)  # type: ignore[no-untyped-call]  # ships no types
     return (SERVICE_ACCOUNT / "namespace").read_text().strip()

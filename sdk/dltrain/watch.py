@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -67,7 +67,7 @@ class JobWatch:
     def _query(self) -> dict[str, str | int | bool]:
         return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
 
-    def _list(self) -> Iterator[JobEvent]:
+    def _list(self) -> Generator[JobEvent, None, str]:
         """What has changed since the last known state."""
         found = self.connection.request("GET", jobs_path(self.namespace), self._query())
         jobs = {job.metadata.uid: job for job in map(job_of, found["items"])}
@@ -82,7 +82,7 @@ class JobWatch:
                 yield JobEvent("ADDED" if old is None else "MODIFIED", job)
         return str(found["metadata"]["resourceVersion"])
 
-    def _watch(self, version: str) -> Iterator[JobEvent]:
+    def _watch(self, version: str) -> Generator[JobEvent, None, str]:
         """The changes since a version, until the server closes; the version to go on from."""
         left = self._left()
         seconds = WATCH_SECONDS if left is None else max(1, min(WATCH_SECONDS, round(left)))
