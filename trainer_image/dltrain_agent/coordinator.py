@@ -61,6 +61,7 @@ class Coordinator:
             replicas=settings.replicas,
             slots=settings.slots,
             backoff_limit=settings.job.spec.run_policy.backoff_limit,
+            number=settings.past_attempts,
             user_restarts=settings.user_restarts,
             members={0: settings.incarnation},
         )

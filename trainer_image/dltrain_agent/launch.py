@@ -17,7 +17,11 @@ FLAGS: Final = frozenset({"--leave-session-attached", "--allow-run-as-root"})
 """The options without a value that a prted line may have."""
 SETTINGS: Final = frozenset({"--prtemca", "--pmixmca"})
 """The options with a name and a value that a prted line may have."""
-PRTED_LINE: Final = re.compile(r"(?:[A-Z_]+=[^;]*;\s*export [A-Z_]+;\s*)*[^\s;=]*prted(?P<options>( .*)?)")
+PROFILE: Final = r"\( test ! -r \./\.profile \|\| \. \./\.profile;\s*"
+"""What mpirun puts first where the user's shell is a plain sh; a parenthesis at the end closes it."""
+PRTED_LINE: Final = re.compile(
+    rf"(?P<open>{PROFILE})?(?:[A-Z_]+=[^;]*;\s*export [A-Z_]+;\s*)*[^\s;=]*prted(?P<options>( .*?)?)(?(open)\s*\))"
+)
 """Exports, prted's path, options.  The exports and the path are only recognised, never used: a member runs its own
 prted in its own environment, and no shell."""
 

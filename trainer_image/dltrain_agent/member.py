@@ -43,7 +43,7 @@ class Member:
     def __init__(self, settings: Settings, worker: Worker, context: ssl.SSLContext) -> None:
         self._settings, self._worker, self._context = settings, worker, context
         self._channel: Channel | None = None
-        self._attempt, self._ended = 0, 0
+        self._attempt, self._ended = settings.past_attempts, 0
         self._user_restarts = settings.user_restarts
         self._tasks: set[asyncio.Task[None]] = set()
         worker.on_rank_exit = self.rank_exited

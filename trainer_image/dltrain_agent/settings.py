@@ -23,6 +23,8 @@ class Settings:
     """The worker's index; 0 is the coordinator."""
     incarnation: int = 1
     """Which pod of that index this is."""
+    past_attempts: int = 0
+    """The attempts so far, as the operator knows them."""
     user_restarts: int = 0
     """The user errors so far, as the operator knows them."""
     pod: str
@@ -73,6 +75,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         job_file=job_file,
         index=int(environment[names.INDEX_VARIABLE]),
         incarnation=int(environment[names.INCARNATION_VARIABLE]),
+        past_attempts=int(environment.get(names.PAST_ATTEMPTS_VARIABLE, "0")),
         user_restarts=int(environment.get(names.USER_RESTARTS_VARIABLE, "0")),
         pod=environment[names.POD_VARIABLE],
         node=environment[names.NODE_VARIABLE],

@@ -1,0 +1,1 @@
+"""The operator of dltrain: makes the pods of a DLTrainJob exist and its status true."""

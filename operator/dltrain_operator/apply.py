@@ -1,0 +1,268 @@
+"""The requests to the Kubernetes API; the only module that uses its client library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ClientError, ClientTimeout, TCPConnector
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from dltrain import names
+from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
+from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
+from dltrain_operator.records import Object
+
+TIMEOUT: Final = ClientTimeout(total=30)
+KEEPALIVE_SECONDS: Final = 75.0
+"""The API server closes connections that were idle for 90 s."""
+PAGE: Final = 100
+"""Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
+RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
+    names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
+    "Pod": ("/api/v1", "pods"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Secret": ("/api/v1", "secrets"),
+    "Service": ("/api/v1", "services"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "Event": ("/apis/events.k8s.io/v1", "events"),
+}
+"""Kind -> where the API serves it."""
+
+
+class RefusedError(ClusterError):
+    """The API server calls an object invalid: sending it again is useless."""
+
+
+class StaleError(ClusterError):
+    """The object has changed, or is another one, since it was last seen."""
+
+
+class PatientClient(RESTClientObject):  # type: ignore[misc]  # the library ships no types
+    """Keeps idle connections, so that a job that comes after a pause does not pay for TLS handshakes."""
+
+    def _create_connector(self) -> TCPConnector:
+        return TCPConnector(limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEPALIVE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the API and prove who one is, for clients other than this one."""
+
+    server: str
+    authority: Path | None
+    token: str | None
+    certificate: Path | None
+    key: Path | None
+    verify: bool
+
+
+class Cluster:
+    """A connection to the Kubernetes API.
+
+    Every method raises ClusterError or one of its kinds: NotFoundError, AlreadyExistsError, RefusedError, StaleError,
+    and UnavailableError with the delay that the API asks for. Nothing is tried again here but a request whose
+    credentials had expired: whoever carries out a plan starts over, with whatever is true by then.
+    """
+
+    def __init__(self, kubeconfig: Path | None, concurrency: int) -> None:
+        """Prepare a connection; `connect` makes it.
+
+        Args:
+            kubeconfig: the file that says how to reach the API; None for the pod's service account, and where there is
+                none for the usual kubeconfig.
+            concurrency: how many requests may be under way at one time.
+        """
+        self._kubeconfig = kubeconfig
+        self._configuration = Configuration()
+        self._configuration.connection_pool_maxsize = concurrency
+        self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
+        self._api: ApiClient | None = None
+
+    async def login(self) -> Access:
+        """Read the credentials, anew if they were read before.
+
+        Raises:
+            ClusterError: there are none.
+        """
+        try:
+            await self._load()
+        except (config.ConfigException, OSError) as error:
+            raise ClusterError(f"cannot log in to Kubernetes: {error}; give --kubeconfig") from error
+        settings = self._configuration
+        scheme_and_token = settings.api_key.get("BearerToken", "").split()
+        return Access(
+            server=settings.host,
+            authority=path_or_none(settings.ssl_ca_cert),
+            token=scheme_and_token[-1] if scheme_and_token else None,
+            certificate=path_or_none(settings.cert_file),
+            key=path_or_none(settings.key_file),
+            verify=settings.verify_ssl,
+        )
+
+    async def connect(self) -> None:
+        """Make the connection.
+
+        Raises:
+            ClusterError: there are no credentials.
+        """
+        await self.login()
+        self._api = ApiClient(self._configuration)
+        self._api.rest_client = PatientClient(self._configuration)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._api is not None:
+            await self._api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object:
+        """Read one object."""
+        return await self._request("GET", path_of(kind, namespace, name))
+
+    async def pages(self, kind: str, namespace: str, selector: str) -> AsyncIterator[Object]:
+        """Read a list page by page, each as the API answers it; all are of one moment.
+
+        Args:
+            kind: what to list.
+            namespace: where; empty for everywhere.
+            selector: a label selector; empty for everything.
+        """
+        query = [("limit", str(PAGE)), ("labelSelector", selector)]
+        token = ""
+        while True:
+            page = await self._request("GET", path_of(kind, namespace), [*query, ("continue", token)])
+            yield page
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+
+    async def create(self, manifest: Manifest) -> Object:
+        """Create an object; never touches one that exists."""
+        path = path_of(manifest["kind"], manifest["metadata"]["namespace"])
+        strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
+        return await self._request("POST", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
+
+    async def apply(self, manifest: Manifest, subresource: str = "") -> Object:
+        """Apply an object on the server: what the manifest holds becomes so, all else of ours goes."""
+        metadata = manifest["metadata"]
+        path = path_of(manifest["kind"], metadata["namespace"], metadata["name"], subresource)
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        return await self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
+        """Delete an object if it is still the one of that uid; what it owns follows in the background."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        return await self._request("DELETE", path_of(kind, namespace, name), body=options)
+
+    async def _load(self) -> None:
+        if self._kubeconfig is None and in_cluster():
+            config.load_incluster_config(self._configuration)
+        else:
+            file = None if self._kubeconfig is None else str(self._kubeconfig)
+            await config.load_kube_config(file, client_configuration=self._configuration, persist_config=False)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request; the answer's JSON."""
+        send = (method, path, query or [], body, content_type)
+        async with self._turn:
+            status, retry_after, text = await self._send(*send)
+            if status == 401:
+                await self.login()  # tokens expire
+                status, retry_after, text = await self._send(*send)
+        if status < 300:
+            return json.loads(text)  # type: ignore[no-any-return]  # the API answers with objects
+        raise error_of(status, f"{method} {path}", text, retry_after)
+
+    async def _send(
+        self, method: str, path: str, query: list[tuple[str, str]], body: Object | None, content_type: str
+    ) -> tuple[int, float, bytes]:
+        """Send one request; the answer's status, the seconds it asks to wait, and its body."""
+        assert self._api is not None, "connect comes first"
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        request = await self._api.param_serialize(
+            method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
+            text = await response.read()
+        except (ClientError, OSError, TimeoutError) as error:
+            raise UnavailableError(f"{method} {path}: {error or 'timed out'}") from error
+        return response.status, seconds_in(response.headers.get("Retry-After")), text
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path | None, concurrency: int) -> AsyncIterator[Cluster]:
+    """A connection to the Kubernetes API, closed at the end of the block.
+
+    Raises:
+        ClusterError: there are no credentials.
+    """
+    cluster = Cluster(kubeconfig, concurrency)
+    await cluster.connect()
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+def error_of(status: int, request: str, text: bytes, retry_after: float) -> ClusterError:
+    """The exception that an answer other than success means."""
+    reason, message = explanation(text)
+    sentence = f"{request}: {message or f'HTTP status {status}'}"
+    if status == 404:
+        return NotFoundError(sentence)
+    if reason == "AlreadyExists":
+        return AlreadyExistsError(sentence)
+    if status == 409:
+        return StaleError(sentence)
+    if status in {400, 413, 422}:
+        return RefusedError(message or sentence)
+    if status == 429 or status >= 500:
+        return UnavailableError(sentence, retry_after)
+    return ClusterError(sentence)
+
+
+def seconds_in(header: str | None) -> float:
+    """The delay that a Retry-After header asks for; 0 for none, and for a date, which the API never sends."""
+    return float(header) if header is not None and header.isdecimal() else 0.0
+
+
+def explanation(text: bytes) -> tuple[str, str]:
+    """The reason and the message of an answer that is a Status; empty where it is something else."""
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return "", text.decode(errors="replace")[:200]
+    return str(status.get("reason", "")), str(status.get("message", ""))
+
+
+def path_of(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
+    """Where the API serves an object, or without a name all of that kind."""
+    prefix, plural = RESOURCES[kind]
+    space = f"namespaces/{namespace}" if namespace else ""
+    return "/".join(part for part in (prefix, space, plural, name, subresource) if part)
+
+
+def in_cluster() -> bool:
+    """Whether this process runs in a pod that has a service account."""
+    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+
+
+def path_or_none(text: str | None) -> Path | None:
+    """A path, where there is one."""
+    return Path(text) if text else None

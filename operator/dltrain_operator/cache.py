@@ -1,0 +1,158 @@
+"""The records of all jobs and of what they own."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Any, Final
+
+from dltrain.api.channel import GroupStatus
+from dltrain.api.status import Progress
+from dltrain_operator.observed import Notes, Observed
+from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
+
+REMEMBERED_DELETIONS: Final = 4096
+"""How many deleted objects are remembered, so that a late answer to a request does not bring one back."""
+
+
+class Cache:
+    """Holds the newest record of every object; an older one never replaces a newer one."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobKey, JobRecord] = {}
+        self._owned: defaultdict[JobKey, dict[str, PodRecord | ChildRecord]] = defaultdict(dict)
+        self._notes: defaultdict[JobKey, Notes] = defaultdict(Notes)
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def put(self, record: Record) -> bool:
+        """Store a record.
+
+        Returns:
+            Whether this tells anything new.
+        """
+        old = self._get(record)
+        if record.uid in self._deleted or (old is not None and old.version > record.version):
+            return False
+        if isinstance(record, JobRecord):
+            self._put_job(record)
+        else:
+            self._owned[record.key][record.uid] = record
+        if isinstance(record, PodRecord):
+            self._pod_seen(record)
+        return record != old
+
+    def remove(self, record: Record) -> bool:
+        """Forget an object that is gone.
+
+        Returns:
+            Whether it was known.
+        """
+        self._remember_deletion(record.uid)
+        if self._get(record) is None:
+            return False
+        if isinstance(record, JobRecord):
+            del self._jobs[record.key]
+            self._notes.pop(record.key, None)
+        else:
+            del self._owned[record.key][record.uid]
+            if not self._owned[record.key]:
+                del self._owned[record.key]
+        return True
+
+    def sweep(self, kind: str, namespace: str, present: AbstractSet[str], version: int) -> set[JobKey]:
+        """Forget what a complete list no longer holds.
+
+        Args:
+            kind: the kind that was listed.
+            namespace: the namespace that was listed; empty for all.
+            present: the uids in the list.
+            version: the list's resourceVersion; what is newer may have been created after it.
+
+        Returns:
+            The jobs that something was forgotten of.
+        """
+        stale = [
+            record
+            for record in self._records()
+            if record.kind == kind
+            and namespace in {"", record.key.namespace}
+            and record.uid not in present
+            and record.version <= version
+        ]
+        return {record.key for record in stale if self.remove(record)}
+
+    def observed(self, key: JobKey) -> Observed | None:
+        """All that is known of a job; None where there is none of that name."""
+        job = self._jobs.get(key)
+        if job is None:
+            return None
+        owned = self._owned.get(key, {}).values()
+        mine = [record for record in owned if record.owner == job.uid]
+        return Observed(
+            job=job,
+            pods=tuple(sorted((r for r in mine if isinstance(r, PodRecord)), key=lambda r: (r.index, r.incarnation))),
+            children={record.kind: record for record in mine if isinstance(record, ChildRecord)},
+            predecessor=len(mine) < len(owned),
+            notes=self._notes.get(key, Notes()),
+        )
+
+    def note(self, key: JobKey, **changes: Any) -> None:
+        """Change the notes of a job; a job that is gone has none."""
+        if key in self._jobs:
+            self._notes[key] = replace(self._notes[key], **changes)
+
+    def issue(self, key: JobKey, pods: Iterable[tuple[int, int]]) -> None:
+        """Note the (index, incarnation) of pods whose numbers are in the status from now on."""
+        self.note(key, issued=self._notes[key].issued | set(pods))
+
+    def hear(self, key: JobKey, pod: str, status: GroupStatus) -> bool:
+        """Note what a coordinator says.
+
+        Args:
+            key: its job.
+            pod: the uid of its pod.
+            status: what it said.
+
+        Returns:
+            Whether more than the progress of a known coordinator has changed.
+        """
+        before = self._notes[key] if key in self._notes else Notes()
+        self.note(key, group=status, coordinator=pod)
+        known = before.coordinator == pod and before.group is not None
+        return not known or without_progress(before.group) != without_progress(status)
+
+    def _put_job(self, record: JobRecord) -> None:
+        old = self._jobs.get(record.key)
+        if old is not None and old.uid != record.uid:
+            self._notes.pop(record.key, None)
+        self._jobs[record.key] = record
+
+    def _pod_seen(self, pod: PodRecord) -> None:
+        issued = self._notes[pod.key].issued if pod.key in self._notes else frozenset()
+        if (pod.index, pod.incarnation) in issued:
+            self.note(pod.key, issued=issued - {(pod.index, pod.incarnation)})
+
+    def _remember_deletion(self, uid: str) -> None:
+        self._deleted[uid] = None
+        if len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+
+    def _get(self, record: Record) -> Record | None:
+        if isinstance(record, JobRecord):
+            known = self._jobs.get(record.key)
+            return known if known is not None and known.uid == record.uid else None
+        return self._owned[record.key].get(record.uid) if record.key in self._owned else None
+
+    def _records(self) -> Iterable[Record]:
+        yield from self._jobs.values()
+        for owned in self._owned.values():
+            yield from owned.values()
+
+
+def without_progress(group: GroupStatus | None) -> GroupStatus | None:
+    """A group's status without what changes with every step of the training."""
+    if group is None or group.progress is None:
+        return group
+    return group.model_copy(update={"progress": Progress(), "checkpoint": None})

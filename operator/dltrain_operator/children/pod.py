@@ -1,0 +1,156 @@
+"""The pod of one worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dltrain import names
+from dltrain.api.job import DLTrainJob
+from dltrain.api.workers import Workers
+from dltrain_operator.children.metadata import Manifest, child_metadata
+from dltrain_operator.children.overlay import overlay
+from dltrain_operator.children.secret import identity_secret_name
+
+USER_ID: Final = 1000
+"""The user and group of everything in a worker pod."""
+GRACE_SECONDS: Final = 30
+"""How long a worker may take to end: time for a last checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which pod of which worker, and what it must know from the start."""
+
+    index: int
+    incarnation: int
+    """Counts the pods of this worker, from 1."""
+    key_version: str
+    """The version of the master key behind the job's identity."""
+    past_attempts: int
+    """The attempts that the job has already had: numbers go on even when every pod is a new one."""
+    user_restarts: int
+    """The user errors that the job has already had."""
+
+
+def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
+    """The pod of one incarnation of a worker: ours, with the job's template laid over it.
+
+    What tells workers apart and makes a pod a part of its job always wins over the template.
+
+    Args:
+        job: the job.
+        place: the pod's place in it.
+        image: the image of jobs that name none.
+    """
+    identity = pod_identity(job, place)
+    ours = overlay({"spec": pod_spec(job, image)}, identity)
+    return overlay(overlay(ours, job.spec.workers.template), identity)
+
+
+def pod_identity(job: DLTrainJob, place: Place) -> Manifest:
+    """The part of a pod that no template may change."""
+    metadata = child_metadata(job, names.pod_name(job.name, place.index, place.incarnation))
+    labels = {
+        **metadata["labels"],
+        "app.kubernetes.io/component": "worker",
+        names.INDEX_LABEL: str(place.index),
+        names.INCARNATION_LABEL: str(place.incarnation),
+        names.KEY_VERSION_LABEL: place.key_version,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "labels": labels},
+        "spec": {
+            "restartPolicy": "Never",
+            "hostname": names.worker_host(job.name, place.index),
+            "subdomain": job.name,
+            "containers": [{"name": names.WORKER_CONTAINER, "env": identity_variables(place)}],
+        },
+    }
+
+
+def identity_variables(place: Place) -> list[Manifest]:
+    """What the agent learns of itself from its environment."""
+    return [
+        {"name": names.INDEX_VARIABLE, "value": str(place.index)},
+        {"name": names.INCARNATION_VARIABLE, "value": str(place.incarnation)},
+        {"name": names.PAST_ATTEMPTS_VARIABLE, "value": str(place.past_attempts)},
+        {"name": names.USER_RESTARTS_VARIABLE, "value": str(place.user_restarts)},
+        {"name": names.POD_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": names.NODE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"name": names.JOB_FILE_VARIABLE, "value": names.JOB_FILE},
+    ]
+
+
+def pod_spec(job: DLTrainJob, image: str) -> Manifest:
+    """The part of a pod that a template may change; it satisfies Pod Security "restricted"."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "affinity": spread(job),
+        "containers": [worker_container(job.spec.workers, image)],
+        "volumes": volumes(job),
+    }
+
+
+def worker_container(workers: Workers, image: str) -> Manifest:
+    """The container whose main process is the agent."""
+    return {
+        "name": names.WORKER_CONTAINER,
+        "image": workers.image or image,
+        "command": ["python3", "-m", "dltrain_agent"],
+        "workingDir": names.WORKSPACE_DIR,
+        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
+        "ports": [{"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"}],
+        "resources": workers.resources.to_dict(),
+        "terminationMessagePath": names.TERMINATION_LOG,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "job", "mountPath": names.JOB_DIR, "readOnly": True},
+            {"name": "identity", "mountPath": names.IDENTITY_DIR, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - see HOME
+            {"name": "workspace", "mountPath": names.WORKSPACE_DIR},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - where MPI exchanges data between ranks
+            {"name": "storage", "mountPath": names.STORAGE_DIR},
+        ],
+    }
+
+
+def volumes(job: DLTrainJob) -> list[Manifest]:
+    """The volumes of a worker pod."""
+    storage = job.spec.storage
+    claim = {"persistentVolumeClaim": {"claimName": storage.claim_name}} if storage else {"emptyDir": {}}
+    return [
+        {"name": "job", "configMap": {"name": job.name}},
+        {"name": "identity", "secret": {"secretName": identity_secret_name(job), "defaultMode": 0o440}},
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "workspace", "emptyDir": {}},
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        {"name": "storage", **claim},
+    ]
+
+
+def spread(job: DLTrainJob) -> Manifest:
+    """A wish, not a demand, that the workers of a job run on different nodes."""
+    term = {
+        "labelSelector": {"matchLabels": {names.JOB_LABEL: job.name}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    preference = {"weight": 100, "podAffinityTerm": term}
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}

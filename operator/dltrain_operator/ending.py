@@ -1,0 +1,183 @@
+"""How a job ends, and what is cleared away after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from dltrain.api.channel import GroupStatus
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import Failure, JobStatus
+from dltrain.durations import short_duration
+from dltrain.errors import SpecError
+from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain_operator.actions import Plan
+from dltrain_operator.events import transition_events
+from dltrain_operator.observed import Observed
+from dltrain_operator.pace import earliest
+from dltrain_operator.records import ENDED_PHASES, PodRecord
+from dltrain_operator.status import (
+    Reason,
+    Values,
+    absorbed,
+    accepted,
+    stamp,
+    with_conditions,
+    with_phase,
+    worker_counts,
+)
+from dltrain_operator.workers import FINISH_GRACE
+
+DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec"})
+"""Failures that the operator decides on while the pods still work: they get no time to end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job has ended."""
+
+    condition: Literal["Complete", "Failed"]
+    reason: str
+    message: str
+    failure: Failure | None = None
+    group: GroupStatus | None = None
+    """The last that its coordinator said."""
+
+
+def find_outcome(job: DLTrainJob, observed: Observed, now: datetime) -> Outcome | None:
+    """How a job has ended; None while it has not.
+
+    The exit code of worker 0 decides, not what its coordinator said before.
+    """
+    for pod in observed.pods:
+        if pod.index == 0 and pod.exit_code in {0, EXIT_DO_NOT_RETRY}:
+            group = read_account(pod.account) or observed.notes.group
+            return completion(group) if pod.exit_code == 0 else failure_of(pod, group)
+    if observed.notes.refusal:
+        return own_failure("InvalidSpec", observed.notes.refusal)
+    deadline = deadline_of(job, job.status)
+    if deadline is not None and deadline <= now and not job.spec.run_policy.suspend:
+        limit = short_duration(job.spec.run_policy.active_deadline_seconds or 0)
+        return own_failure("DeadlineExceeded", f"the job did not end within runPolicy.activeDeadlineSeconds, {limit}")
+    return None
+
+
+def read_account(text: str) -> GroupStatus | None:
+    """The status that a coordinator left as its termination message; None where it left none."""
+    try:
+        return GroupStatus.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def completion(group: GroupStatus | None) -> Outcome:
+    """The job has done its work."""
+    attempts = f" in attempt {group.attempt}" if group is not None and group.attempt > 1 else ""
+    return Outcome("Complete", Reason.COMPLETED, f"every rank exited with 0{attempts}", group=group)
+
+
+def failure_of(pod: PodRecord, group: GroupStatus | None) -> Outcome:
+    """The job's coordinator has given up."""
+    told = group.failure if group is not None else None
+    failure = told or Failure(
+        reason="LaunchFailed",
+        message=f"the agent of {pod.name} ended with exit code {EXIT_DO_NOT_RETRY} and left no account; see its log",
+        pod=pod.name,
+        node=pod.node or None,
+        exit_code=EXIT_DO_NOT_RETRY,
+    )
+    return Outcome("Failed", failure.reason, failure.message or failure.reason, failure, group)
+
+
+def own_failure(reason: Literal["InvalidSpec", "DeadlineExceeded"], message: str) -> Outcome:
+    """The operator has given up."""
+    return Outcome("Failed", reason, message, Failure(reason=reason, message=message))
+
+
+def deadline_of(job: DLTrainJob, status: JobStatus) -> datetime | None:
+    """When a job has run for too long."""
+    seconds = job.spec.run_policy.active_deadline_seconds
+    return None if seconds is None or status.start_time is None else status.start_time + timedelta(seconds=seconds)
+
+
+def ending_plan(job: DLTrainJob, outcome: Outcome, observed: Observed, now: datetime) -> Plan:
+    """Record how a job has ended."""
+    status = absorbed(accepted(job, now), outcome.group)
+    values: Values = [("Running", False), (outcome.condition, True)]
+    if status.condition("Suspended") is not None:
+        values = [*values, ("Suspended", False)]
+    status = with_conditions(status, values, outcome.reason, outcome.message, now)
+    changes = {
+        "failure": outcome.failure,
+        "completion_time": stamp(now),
+        "workers": worker_counts(job.spec.workers.replicas),
+    }
+    status = with_phase(status.model_copy(update=changes))
+    remove, again_at = clean_up(job, status, observed.pods, now)
+    return Plan(
+        job=job,
+        status=status,
+        events=transition_events(job.status, status),
+        remove=remove,
+        requeue_at=earliest([again_at, expiry(job, status)]),
+    )
+
+
+def finished_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
+    """A job that has ended stays ended; what remains of it is cleared away in time."""
+    expires_at = expiry(job, job.status)
+    if expires_at is not None and expires_at <= now:
+        return Plan(job=job, delete_job=True)
+    seen = job.status.model_copy(update={"observed_generation": job.metadata.generation})
+    remove, again_at = clean_up(job, job.status, observed.pods, now)
+    return Plan(
+        job=job,
+        status=seen if seen != job.status else None,
+        remove=remove,
+        requeue_at=earliest([again_at, expires_at]),
+    )
+
+
+def rejected_plan(observed: Observed, error: SpecError, now: datetime) -> Plan:
+    """A job that the API server took but that breaks the contract: it fails at once and holds no pods."""
+    document = observed.job.load()
+    old = JobStatus.model_validate(document["status"])
+    if old.finished:
+        return Plan()
+    status = old.model_copy(update={"observed_generation": document["metadata"].get("generation", 0)})
+    values: Values = [("Accepted", False), ("Running", False), ("Failed", True)]
+    status = with_conditions(status, values, Reason.INVALID_SPEC, str(error), now)
+    failure = Failure(reason="InvalidSpec", message=str(error))
+    status = with_phase(status.model_copy(update={"failure": failure, "completion_time": stamp(now)}))
+    remove = tuple(pod for pod in observed.pods if pod.removable)
+    return Plan(status=status, events=transition_events(old, status), remove=remove)
+
+
+def expiry(job: DLTrainJob, status: JobStatus) -> datetime | None:
+    """When a finished job is to be deleted."""
+    seconds = job.spec.run_policy.ttl_seconds_after_finished
+    if seconds is None or status.completion_time is None:
+        return None
+    return status.completion_time + timedelta(seconds=seconds)
+
+
+def clean_up(
+    job: DLTrainJob, status: JobStatus, pods: Sequence[PodRecord], now: datetime
+) -> tuple[tuple[PodRecord, ...], datetime | None]:
+    """Which pods of a finished job to delete now, and when to look again.
+
+    Pods that still run are given a moment to end by themselves, for the logs of a deleted pod are gone.
+    """
+    everything = job.spec.run_policy.clean_pod_policy == "All"
+    due = [pod for pod in pods if pod.deletes_at is None and (everything or pod.phase not in ENDED_PHASES)]
+    decided_here = status.failure is not None and status.failure.reason in DECIDED_HERE
+    patience = timedelta() if decided_here else FINISH_GRACE
+    until = (status.completion_time or now) + patience
+    if until <= now:
+        return tuple(due), None
+    ended = tuple(pod for pod in due if pod.phase in ENDED_PHASES)
+    return ended, until if len(ended) < len(due) else None

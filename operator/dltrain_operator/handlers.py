@@ -1,0 +1,59 @@
+"""What kopf calls: each handler hands its event on, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from dltrain import names
+from dltrain_operator.controller import Controller
+from dltrain_operator.settings import connection_info
+
+
+@kopf.on.startup()
+async def fill_cache(memo: Controller, **_: Any) -> None:
+    """Know everything before the first watch event."""
+    await memo.fill()
+
+
+@kopf.on.cleanup()
+async def stop_working(memo: Controller, **_: Any) -> None:
+    """Begin nothing new once the watches have ended."""
+    await memo.stop()
+
+
+@kopf.on.login()
+async def log_in(memo: Controller, **_: Any) -> kopf.ConnectionInfo:
+    """Use the same credentials as our own requests."""
+    return connection_info(await memo.cluster.login())
+
+
+@kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)
+async def on_job(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A job was made, changed or deleted."""
+    memo.seen(names.KIND, event["type"], event["object"])
+
+
+@kopf.on.event("v1", "pods")
+async def on_pod(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A worker's pod was made, changed or deleted."""
+    memo.seen("Pod", event["type"], event["object"])
+
+
+@kopf.on.event("v1", "configmaps")
+async def on_config_map(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A job's ConfigMap was made, changed or deleted."""
+    memo.seen("ConfigMap", event["type"], event["object"])
+
+
+@kopf.on.event("v1", "services")
+async def on_service(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A job's Service was made, changed or deleted."""
+    memo.seen("Service", event["type"], event["object"])
+
+
+@kopf.on.event("networking.k8s.io", "v1", "networkpolicies")
+async def on_network_policy(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A job's NetworkPolicy was made, changed or deleted."""
+    memo.seen("NetworkPolicy", event["type"], event["object"])

@@ -1,0 +1,44 @@
+"""How the operator logs: one line a message, for people or for collectors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Literal
+
+QUIET: tuple[str, ...] = ("kopf", "asyncio", "aiohttp.access")
+"""Loggers whose messages below WARNING tell an administrator nothing."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for a message."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def configure_logging(level: str, style: Literal["text", "json"]) -> None:
+    """Log to standard error from now on.
+
+    Args:
+        level: the least severe messages to log.
+        style: for people, or for collectors.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    if level != "DEBUG":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)

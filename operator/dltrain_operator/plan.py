@@ -1,0 +1,37 @@
+"""What to do about one job: a pure function of what is known of it and of the time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dltrain.api.parse import parse_job
+from dltrain.errors import SpecError
+from dltrain_operator.actions import Plan
+from dltrain_operator.ending import ending_plan, find_outcome, finished_plan, rejected_plan
+from dltrain_operator.observed import Observed
+from dltrain_operator.running import active_plan, suspended_plan
+from dltrain_operator.site import Site
+
+
+def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
+    """Decide what to do about a job.
+
+    Args:
+        observed: the job, what it owns and what its coordinator says.
+        now: the present time, with its zone.
+        site: what the installation adds to every job.
+    """
+    if observed.job.deleting:
+        return Plan()  # Kubernetes deletes what the job owns
+    try:
+        job = parse_job(observed.job.load())
+    except SpecError as error:
+        return rejected_plan(observed, error, now)
+    if job.status.finished:
+        return finished_plan(job, observed, now)
+    outcome = find_outcome(job, observed, now)
+    if outcome is not None:
+        return ending_plan(job, outcome, observed, now)
+    if job.spec.run_policy.suspend:
+        return suspended_plan(job, observed, now)
+    return active_plan(job, observed, now, site)

@@ -1,0 +1,186 @@
+"""The one step that every trigger leads to: look, plan, and carry the plan out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from dltrain import names
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import JobStatus
+from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
+from dltrain_operator.actions import Plan
+from dltrain_operator.apply import Cluster, RefusedError, StaleError
+from dltrain_operator.cache import Cache
+from dltrain_operator.children.metadata import Manifest
+from dltrain_operator.children.secret import identity_secret
+from dltrain_operator.clock import utc_now
+from dltrain_operator.events import Recorder, event_manifest
+from dltrain_operator.identity import make_identity
+from dltrain_operator.master_key import MasterKeys
+from dltrain_operator.observed import Observed
+from dltrain_operator.observer import Observers
+from dltrain_operator.plan import make_plan
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object, PodRecord, job_record
+from dltrain_operator.site import Site
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a plan is carried out with."""
+
+    cache: Cache
+    cluster: Cluster
+    observers: Observers
+    recorder: Recorder
+
+
+class Reconciler:
+    """Makes what a job needs exist, and its status true."""
+
+    def __init__(self, tools: Tools, keys: MasterKeys, site: Site) -> None:
+        self._cache, self._cluster = tools.cache, tools.cluster
+        self._observers, self._recorder = tools.observers, tools.recorder
+        self._keys, self._site = keys, site
+
+    async def __call__(self, key: JobKey) -> datetime | None:
+        """Look at a job once.
+
+        Returns:
+            When to look again, if nothing happens before.
+
+        Raises:
+            ClusterError: something could not be done; all that does not depend on it was.
+        """
+        observed = self._cache.observed(key)
+        if observed is None:
+            self._observers.follow(key, None)
+            return None
+        plan = make_plan(observed, utc_now(), self._site)
+        self._observers.follow(key, plan.observe)
+        if plan.status is not None and not await self._write_status(observed.job, plan):
+            return None
+        return await self._carry_out(observed, plan)
+
+    async def _carry_out(self, observed: Observed, plan: Plan) -> datetime | None:
+        """Do what follows the status."""
+        key = observed.job.key
+        try:
+            await together([self._provide(observed, plan), self._clear_away(observed.job, plan)])
+        except RefusedError as error:
+            self._cache.note(key, refusal=str(error))
+            return utc_now()
+        except UnavailableError:
+            raise  # passes by itself
+        except ClusterError as error:
+            self._cache.note(key, trouble=str(error))
+            raise
+        if observed.notes.trouble:
+            self._cache.note(key, trouble="")
+            return utc_now()
+        return plan.requeue_at
+
+    async def _write_status(self, job: JobRecord, plan: Plan) -> bool:
+        """Write the status; False if the job has changed or gone meanwhile, of which the watch will tell."""
+        assert plan.status is not None
+        try:
+            answer = await self._cluster.apply(status_manifest(job, plan.status), "status")
+        except (StaleError, NotFoundError) as error:
+            log.debug("%s/%s: %s", *job.key, error)
+            return False
+        self._cache.put(job_record(answer))
+        self._cache.note(job.key, written_at=utc_now())
+        self._cache.issue(job.key, [(pod.index, pod.incarnation) for pod in plan.pods])
+        for event in plan.events:
+            log.info("%s/%s: %s: %s", *job.key, event.reason, event.note)
+            self._recorder.record(event_manifest(event, job, utc_now()))
+        return True
+
+    async def _provide(self, observed: Observed, plan: Plan) -> None:
+        """Let the children and the pods exist."""
+        work = [self._put_child(observed, child) for child in plan.children]
+        if plan.job is not None and plan.pods:
+            work.append(self._ensure_identity(plan.job))
+        await together(work)
+        await together([self._create(pod.manifest) for pod in plan.pods])
+
+    async def _put_child(self, observed: Observed, child: Manifest) -> None:
+        """Create a child, or apply it if it is known as the job's own.
+
+        An object of that name that is not the job's is left alone: applying to it would take it over, and it would be
+        deleted with the job.
+        """
+        known = observed.children.get(child["kind"])
+        if known is None:
+            await self._create(child)
+        else:
+            same = {**child, "metadata": {**child["metadata"], "uid": known.uid}}
+            self._remember(await self._cluster.apply(same))
+
+    async def _create(self, manifest: Manifest) -> None:
+        try:
+            self._remember(await self._cluster.create(manifest))
+        except AlreadyExistsError as error:
+            kind, name = manifest["kind"], manifest["metadata"]["name"]
+            raise ClusterError(
+                f"{kind} {name} exists and does not belong to this job; delete it, or give the job another name"
+            ) from error
+
+    async def _ensure_identity(self, job: DLTrainJob) -> None:
+        """Let the job's Secret exist; the operator may create Secrets, but not look at them."""
+        version = job.status.key_version or self._site.key_version
+        identity = make_identity(self._keys.versions[version], job.metadata.uid)
+        with suppress(AlreadyExistsError):
+            await self._cluster.create(identity_secret(job, identity, version))
+
+    async def _clear_away(self, job: JobRecord, plan: Plan) -> None:
+        await together([self._delete_pod(pod) for pod in plan.remove])
+        if plan.delete_job:
+            with suppress(NotFoundError, StaleError):
+                await self._cluster.delete(JobRecord.kind, *job.key, job.uid)
+
+    async def _delete_pod(self, pod: PodRecord) -> None:
+        with suppress(NotFoundError, StaleError):
+            answer = await self._cluster.delete(PodRecord.kind, pod.key.namespace, pod.name, pod.uid)
+            if answer["metadata"].get("deletionGracePeriodSeconds"):
+                self._remember(answer)
+            else:
+                self._cache.remove(pod)
+
+    def _remember(self, answer: Object) -> None:
+        """Store what the API answers, so that the next look does not depend on the watch having told it."""
+        record = READERS[answer["kind"]](answer)
+        if record is not None:
+            self._cache.put(record)
+
+
+async def together(work: Sequence[Awaitable[None]]) -> None:
+    """Do several things at one time, all of them to the end.
+
+    Raises:
+        ClusterError: one of them failed; the first of several, a refusal before others.
+    """
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = sorted(
+        (result for result in results if isinstance(result, BaseException)),
+        key=lambda failure: not isinstance(failure, RefusedError),
+    )
+    if failures:
+        raise failures[0]
+
+
+def status_manifest(job: JobRecord, status: JobStatus) -> Manifest:
+    """A status to apply, on the condition that nobody has changed the job since it was read."""
+    namespace, name = job.key
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"namespace": namespace, "name": name, "resourceVersion": str(job.version)},
+        "status": status.to_dict(),
+    }

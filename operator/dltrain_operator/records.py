@@ -1,0 +1,249 @@
+"""What the operator remembers of the objects it watches: small frozen records, read from API objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Final, NamedTuple
+
+from dltrain import names
+
+Object = Mapping[str, Any]
+"""An API object as JSON values."""
+ENDED_PHASES: Final = frozenset({"Succeeded", "Failed"})
+CREATING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+"""Waiting reasons that say no more than that the kubelet is at work."""
+
+
+class JobKey(NamedTuple):
+    """Names one job in the cluster."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One DLTrainJob."""
+
+    kind: ClassVar[str] = names.KIND
+    key: JobKey
+    uid: str
+    version: int = field(compare=False)
+    """Its resourceVersion: a whole number that rises with every write."""
+    deleting: bool
+    document: str
+    """Identity, spec and status as compact JSON; parsed when needed, so that an idle job costs little memory."""
+
+    def load(self) -> dict[str, Any]:
+        """The document as JSON values."""
+        return json.loads(self.document)  # type: ignore[no-any-return]  # always an object, see job_record
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """One worker pod."""
+
+    kind: ClassVar[str] = "Pod"
+    key: JobKey
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    owner: str
+    """The uid of the job it belongs to."""
+    index: int
+    incarnation: int
+    created_at: datetime
+    phase: str = "Pending"
+    ready: bool = False
+    deletes_at: datetime | None = None
+    """When its grace period ends, once it is being deleted."""
+    address: str = ""
+    node: str = ""
+    exit_code: int | None = None
+    """How the worker container ended."""
+    ended_at: datetime | None = None
+    """When the worker container ended."""
+    account: str = ""
+    """The termination message of worker 0: the last GroupStatus of its coordinator."""
+    trouble: str = ""
+    """Why it does not run, in the words of the scheduler or the kubelet."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its agent has ended, even where a sidecar keeps the pod running."""
+        return self.exit_code is not None or self.phase in ENDED_PHASES
+
+    @property
+    def live(self) -> bool:
+        """Whether it works, or will, as far as anyone knows."""
+        return self.deletes_at is None and not self.ended
+
+    @property
+    def removable(self) -> bool:
+        """Whether it holds a node's resources and nobody has asked for its deletion yet."""
+        return self.deletes_at is None and self.phase not in ENDED_PHASES
+
+    @property
+    def running(self) -> bool:
+        """Whether its agent runs."""
+        return self.live and self.phase == "Running"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRecord:
+    """A ConfigMap, Service or NetworkPolicy of a job."""
+
+    kind: str
+    key: JobKey
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    owner: str
+    desired_hash: str
+    """The hash of the content that it was last given."""
+
+
+Record = JobRecord | PodRecord | ChildRecord
+
+
+def job_record(job: Object) -> JobRecord:
+    """The record of a DLTrainJob."""
+    metadata = job["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "generation") if key in metadata}
+    document = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": kept,
+        "spec": job.get("spec", {}),
+        "status": job.get("status", {}),
+    }
+    return JobRecord(
+        key=JobKey(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        deleting="deletionTimestamp" in metadata,
+        document=json.dumps(document, separators=(",", ":"), sort_keys=True),
+    )
+
+
+def pod_record(pod: Object) -> PodRecord | None:
+    """The record of a worker pod; None for a pod that no job controls."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    labels, owner = metadata.get("labels", {}), owner_of(metadata)
+    index, incarnation = number(labels, names.INDEX_LABEL), number(labels, names.INCARNATION_LABEL)
+    if not owner or index is None or incarnation is None:
+        return None
+    worker = worker_state(status)
+    ended = worker.get("terminated", {})
+    return PodRecord(
+        key=key_of(metadata),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        owner=owner,
+        index=index,
+        incarnation=incarnation,
+        created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
+        phase=status.get("phase", "Pending"),
+        ready=condition(status, "Ready").get("status") == "True",
+        deletes_at=moment(metadata.get("deletionTimestamp")),
+        address=status.get("podIP", ""),
+        node=pod.get("spec", {}).get("nodeName", ""),
+        exit_code=ended.get("exitCode"),
+        ended_at=moment(ended.get("finishedAt")),
+        account=ended.get("message", "") if index == 0 else "",
+        trouble=pod_trouble(status, worker),
+    )
+
+
+def child_record(kind: str) -> Callable[[Object], ChildRecord | None]:
+    """A reader of the records of one kind of child; it returns None for objects that no job controls."""
+
+    def read(child: Object) -> ChildRecord | None:
+        metadata = child["metadata"]
+        owner = owner_of(metadata)
+        if not owner:
+            return None
+        return ChildRecord(
+            kind=kind,
+            key=key_of(metadata),
+            name=metadata["name"],
+            uid=metadata["uid"],
+            version=int(metadata["resourceVersion"]),
+            owner=owner,
+            desired_hash=metadata.get("annotations", {}).get(names.HASH_ANNOTATION, ""),
+        )
+
+    return read
+
+
+CHILD_KINDS: Final = ("ConfigMap", "Service", "NetworkPolicy")
+READERS: Final[Mapping[str, Callable[[Object], Record | None]]] = {
+    JobRecord.kind: job_record,
+    PodRecord.kind: pod_record,
+    **{kind: child_record(kind) for kind in CHILD_KINDS},
+}
+"""Kind -> how its record is read; these are the kinds that the operator watches."""
+
+
+def key_of(metadata: Object) -> JobKey:
+    """The job that an object's label names."""
+    return JobKey(metadata["namespace"], metadata["labels"][names.JOB_LABEL])
+
+
+def owner_of(metadata: Object) -> str:
+    """The uid of the job that controls an object; empty where none does."""
+    references: Iterable[Object] = metadata.get("ownerReferences", ())
+    return next((str(owner["uid"]) for owner in references if owner["kind"] == names.KIND), "")
+
+
+def number(labels: Mapping[str, str], name: str) -> int | None:
+    """The number that a label holds; None where it holds none."""
+    value = labels.get(name, "")
+    return int(value) if value.isdecimal() else None
+
+
+def worker_state(status: Object) -> Object:
+    """The state of the worker container: one of waiting, running, terminated; empty before the kubelet knows it."""
+    statuses: Iterable[Object] = status.get("containerStatuses", ())
+    return next((entry.get("state", {}) for entry in statuses if entry["name"] == names.WORKER_CONTAINER), {})
+
+
+def condition(status: Object, kind: str) -> Object:
+    """A pod's condition of that type; empty where it has none."""
+    return next((entry for entry in status.get("conditions", ()) if entry["type"] == kind), {})
+
+
+def pod_trouble(status: Object, worker: Object) -> str:
+    """Why a pod does not run, in one line; empty where nothing is wrong."""
+    scheduled = condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return told(scheduled.get("reason", ""), scheduled.get("message", ""))
+    waiting = next(filter(None, map(waiting_reason, initialising(status))), {}) or waiting_reason(worker)
+    if waiting:
+        return told(waiting["reason"], waiting.get("message", ""))
+    return told(status.get("reason", ""), status.get("message", ""))
+
+
+def initialising(status: Object) -> Iterable[Object]:
+    """The states of a pod's init containers."""
+    return (entry.get("state", {}) for entry in status.get("initContainerStatuses", ()))
+
+
+def waiting_reason(state: Object) -> Object:
+    """The waiting part of a container's state, where it tells of a problem; else empty."""
+    waiting: Object = state.get("waiting", {})
+    return {} if waiting.get("reason", "ContainerCreating") in CREATING else waiting
+
+
+def told(reason: str, message: str) -> str:
+    """A reason and its message in one line."""
+    return ": ".join(part for part in (reason, " ".join(message.split())) if part)
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as the API writes it."""
+    return None if text is None else datetime.fromisoformat(text)

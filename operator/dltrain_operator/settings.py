@@ -1,0 +1,150 @@
+"""What the operator can be told, by flags or environment variables, and what it tells kopf."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import kopf
+
+from dltrain import names
+from dltrain_operator.apply import PAGE, Access
+
+DEFAULT_IMAGE: Final = "dltrain/trainer:0.1.0"
+DEFAULT_NAMESPACE: Final = "dltrain-system"
+SELECTED: Final = (
+    ("v1", "pods"),
+    ("v1", "configmaps"),
+    ("v1", "services"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
+)
+"""Watched by label, for most objects of these kinds are nobody's business here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one operator runs; every field is a flag, and most are a variable too (see `--help`)."""
+
+    kubeconfig: Path | None = None
+    """How to reach the cluster. Default: the pod's service account, else the usual kubeconfig."""
+    namespaces: tuple[str, ...] = ()
+    """The namespaces whose jobs are served. Default: all of them."""
+    operator_namespace: str = DEFAULT_NAMESPACE
+    """Where the operator runs: its master key is kept there, and jobs admit its observer from there."""
+    image: str = DEFAULT_IMAGE
+    """The trainer image of jobs that name none."""
+    workers: int = 16
+    """How many jobs are looked at at one time."""
+    requests: int = 64
+    """How many requests to the Kubernetes API may be under way at one time; 1,000 pods are made in batches of this."""
+    health_port: int = 0
+    """The port where /healthz answers while the operator works; 0 for none."""
+    log_level: str = "INFO"
+    """The least severe messages that are logged: DEBUG, INFO, WARNING or ERROR."""
+    log_format: Literal["text", "json"] = "text"
+    """How messages are written: text for people, json for collectors (one object a line)."""
+
+
+def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings that flags give, or else variables, or else the defaults.
+
+    Args:
+        arguments: the command line without the program's name; a mistake in it ends the process with a message.
+        environment: the variables of the process.
+    """
+    given = argument_parser(environment).parse_args(arguments)
+    return Settings(**vars(given))
+
+
+def argument_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The command line, with the variables as defaults."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dltrain_operator",
+        description="Runs DLTrainJobs: makes their pods and keeps their status true.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    for flag, variable, default, options in FLAGS:
+        help_text = f"{options['help']} [{variable}]"
+        parser.add_argument(flag, default=environment.get(variable, default), **{**options, "help": help_text})
+    return parser
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a list that is separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+FLAGS: Final[tuple[tuple[str, str, Any, dict[str, Any]], ...]] = (
+    (
+        "--kubeconfig",
+        "DLTRAIN_KUBECONFIG",
+        None,
+        {"type": Path, "help": "how to reach the cluster; default: the pod's service account, else the usual file"},
+    ),
+    (
+        "--namespace",
+        "DLTRAIN_NAMESPACES",
+        "",
+        {"type": names_in, "dest": "namespaces", "help": "serve these, separated by commas; default: all"},
+    ),
+    (
+        "--operator-namespace",
+        "DLTRAIN_OPERATOR_NAMESPACE",
+        DEFAULT_NAMESPACE,
+        {"help": "where the operator runs and keeps its master key"},
+    ),
+    ("--image", "DLTRAIN_TRAINER_IMAGE", DEFAULT_IMAGE, {"help": "the trainer image of jobs that name none"}),
+    ("--workers", "DLTRAIN_WORKERS", 16, {"type": int, "help": "jobs looked at at one time"}),
+    ("--requests", "DLTRAIN_REQUESTS", 64, {"type": int, "help": "requests to Kubernetes at one time"}),
+    ("--health-port", "DLTRAIN_HEALTH_PORT", 0, {"type": int, "help": "where /healthz answers; 0 for nowhere"}),
+    (
+        "--log-level",
+        "DLTRAIN_LOG_LEVEL",
+        "INFO",
+        {"choices": ("DEBUG", "INFO", "WARNING", "ERROR"), "help": "the least severe messages to log"},
+    ),
+    (
+        "--log-format",
+        "DLTRAIN_LOG_FORMAT",
+        "text",
+        {"choices": ("text", "json"), "help": "text for people, json for collectors"},
+    ),
+)
+"""(flag, variable, default, further options of the flag)."""
+
+
+class EndlessDelays:
+    """Seconds between attempts of kopf to reach the API: it never gives up, for whatever it would do is worse."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """How kopf watches: by label, in pages, and without leaving a trace on any object."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # its watches of namespaces and definitions would need cluster-wide rights
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = 0.2
+    settings.networking.error_backoffs = EndlessDelays()
+    settings.process.ultimate_exiting_timeout = 20.0
+    for selector in SELECTED:
+        settings.watching.label_selectors[selector] = names.JOB_LABEL
+    return settings
+
+
+def connection_info(access: Access) -> kopf.ConnectionInfo:
+    """Our credentials, as kopf takes them."""
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.authority,
+        token=access.token,
+        certificate_path=access.certificate,
+        private_key_path=access.key,
+        insecure=not access.verify,
+    )

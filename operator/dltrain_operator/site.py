@@ -1,0 +1,17 @@
+"""What an installation of the operator adds to every job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The defaults that no job can know."""
+
+    image: str
+    """The image of jobs that name none."""
+    namespace: str
+    """Where the operator runs, and dials coordinators from."""
+    key_version: str
+    """The newest version of the master key; new jobs get it."""

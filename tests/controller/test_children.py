@@ -1,0 +1,258 @@
+"""The manifests of what a job owns, each compared as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dltrain.api.parse import parse_job
+from dltrain_operator.children.config_map import job_config_map, job_file
+from dltrain_operator.children.metadata import content_hash, hashed
+from dltrain_operator.children.network_policy import worker_network_policy
+from dltrain_operator.children.pod import Place, worker_pod
+from dltrain_operator.children.secret import identity_secret
+from dltrain_operator.children.service import worker_service
+from dltrain_operator.identity import Identity
+from tests.controller.builders import UID, parsed
+
+LABELS = {
+    "app.kubernetes.io/managed-by": "dltrain-operator",
+    "app.kubernetes.io/name": "dltrain",
+    "app.kubernetes.io/instance": "cifar",
+    "dltrain.io/job-name": "cifar",
+}
+OWNER = {"apiVersion": "dltrain.io/v1alpha1", "kind": "DLTrainJob", "name": "cifar", "uid": UID, "controller": True}
+METADATA = {"name": "cifar", "namespace": "ml", "labels": LABELS, "ownerReferences": [OWNER]}
+PLACE = Place(index=1, incarnation=3, key_version="2", past_attempts=4, user_restarts=1)
+
+
+def test_the_config_map_shows_the_job_with_every_default() -> None:
+    job = parsed(policy={"backoffLimit": 1})
+    manifest = job_config_map(job)
+    assert manifest == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": METADATA,
+        "data": {"job.json": job_file(job)},
+    }
+    assert json.loads(job_file(job)) == {
+        "apiVersion": "dltrain.io/v1alpha1",
+        "kind": "DLTrainJob",
+        "metadata": {"name": "cifar", "namespace": "ml", "uid": UID},
+        "spec": {
+            "workers": {"replicas": 2, "resources": {"limits": {}, "requests": {}}, "template": {}},
+            "command": ["hostname"],
+            "checkpoint": {"keep": 3},
+            "runPolicy": {"suspend": False, "backoffLimit": 1, "cleanPodPolicy": "Running"},
+        },
+    }
+
+
+def test_the_job_file_is_a_job() -> None:
+    job = parsed()
+    assert parse_job(job_file(job)).spec == job.spec
+
+
+def test_the_service_names_workers_before_they_are_ready() -> None:
+    assert worker_service(parsed()) == {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": METADATA,
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {"dltrain.io/job-name": "cifar"},
+            "ports": [{"name": "control", "port": 7470, "protocol": "TCP"}],
+        },
+    }
+
+
+def test_the_network_policy_admits_the_jobs_own_pods_and_the_operator() -> None:
+    own_pods = {"podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}}}
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dltrain-system"}}}
+    assert worker_network_policy(parsed(), "dltrain-system") == {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": METADATA,
+        "spec": {
+            "podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [own_pods]}, {"from": [operator], "ports": [{"port": 7470, "protocol": "TCP"}]}],
+        },
+    }
+
+
+def test_the_secret_is_named_after_this_very_job() -> None:
+    identity = Identity(authority=b"A", certificate=b"C", key=b"K")
+    assert identity_secret(parsed(), identity, "2") == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": "cifar-identity-0b5f5b5c",
+            "namespace": "ml",
+            "labels": {**LABELS, "dltrain.io/key-version": "2"},
+            "ownerReferences": [OWNER],
+        },
+        "stringData": {"ca.crt": "A", "tls.crt": "C", "tls.key": "K"},
+    }
+
+
+def test_the_pod_of_a_worker() -> None:
+    assert worker_pod(parsed(), PLACE, image="trainer:1") == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "cifar-1-3",
+            "namespace": "ml",
+            "labels": {
+                **LABELS,
+                "app.kubernetes.io/component": "worker",
+                "dltrain.io/worker-index": "1",
+                "dltrain.io/incarnation": "3",
+                "dltrain.io/key-version": "2",
+            },
+            "ownerReferences": [OWNER],
+        },
+        "spec": {
+            "hostname": "cifar-1",
+            "subdomain": "cifar",
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 30,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "runAsGroup": 1000,
+                "fsGroup": 1000,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "affinity": {
+                "podAntiAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "weight": 100,
+                            "podAffinityTerm": {
+                                "labelSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}},
+                                "topologyKey": "kubernetes.io/hostname",
+                            },
+                        }
+                    ]
+                }
+            },
+            "containers": [
+                {
+                    "name": "worker",
+                    "image": "trainer:1",
+                    "command": ["python3", "-m", "dltrain_agent"],
+                    "workingDir": "/workspace",
+                    "env": [
+                        {"name": "HOME", "value": "/tmp"},
+                        {"name": "DLTRAIN_WORKER_INDEX", "value": "1"},
+                        {"name": "DLTRAIN_INCARNATION", "value": "3"},
+                        {"name": "DLTRAIN_PAST_ATTEMPTS", "value": "4"},
+                        {"name": "DLTRAIN_USER_RESTARTS", "value": "1"},
+                        {"name": "DLTRAIN_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                        {"name": "DLTRAIN_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                        {"name": "DLTRAIN_JOB_FILE", "value": "/etc/dltrain/job.json"},
+                    ],
+                    "ports": [{"name": "control", "containerPort": 7470, "protocol": "TCP"}],
+                    "resources": {"limits": {}, "requests": {}},
+                    "terminationMessagePath": "/dev/termination-log",
+                    "terminationMessagePolicy": "File",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"name": "job", "mountPath": "/etc/dltrain", "readOnly": True},
+                        {"name": "identity", "mountPath": "/etc/dltrain-identity", "readOnly": True},
+                        {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "workspace", "mountPath": "/workspace"},
+                        {"name": "shm", "mountPath": "/dev/shm"},
+                        {"name": "storage", "mountPath": "/storage"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "job", "configMap": {"name": "cifar"}},
+                {"name": "identity", "secret": {"secretName": "cifar-identity-0b5f5b5c", "defaultMode": 0o440}},
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "workspace", "emptyDir": {}},
+                {"name": "shm", "emptyDir": {"medium": "Memory"}},
+                {"name": "storage", "emptyDir": {}},
+            ],
+        },
+    }
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    """The worker container of a pod."""
+    worker: dict[str, Any] = pod["spec"]["containers"][0]
+    return worker
+
+
+def test_a_job_chooses_its_image_its_resources_and_its_storage() -> None:
+    limits = {"nvidia.com/gpu": 8, "memory": "64Gi"}
+    job = parsed(workers={"image": "mine:2", "resources": {"limits": limits}}, storage={"claimName": "models"})
+    pod = worker_pod(job, PLACE, image="trainer:1")
+    assert (container(pod)["image"], container(pod)["resources"]["limits"]) == ("mine:2", limits)
+    assert pod["spec"]["volumes"][-1] == {"name": "storage", "persistentVolumeClaim": {"claimName": "models"}}
+
+
+def test_a_template_adds_to_the_pod() -> None:
+    plain = worker_pod(parsed(), PLACE, image="trainer:1")
+    template = {
+        "metadata": {"labels": {"team": "vision"}, "annotations": {"note": "x"}},
+        "spec": {
+            "nodeSelector": {"gpu": "a100"},
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "containers": [
+                {"name": "worker", "env": [{"name": "NCCL_DEBUG", "value": "INFO"}]},
+                {"name": "logger", "image": "logger:1"},
+            ],
+        },
+    }
+    pod = worker_pod(parsed(workers={"template": template}), PLACE, image="trainer:1")
+    assert pod["metadata"] == {
+        **plain["metadata"],
+        "labels": {**plain["metadata"]["labels"], "team": "vision"},
+        "annotations": {"note": "x"},
+    }
+    assert {key: pod["spec"][key] for key in pod["spec"] if key not in plain["spec"]} == {
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    }
+    assert container(pod)["env"] == [*container(plain)["env"], {"name": "NCCL_DEBUG", "value": "INFO"}]
+    assert pod["spec"]["containers"][1:] == [{"name": "logger", "image": "logger:1"}]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param({"metadata": {"name": "mine", "namespace": "kube-system"}}, id="name"),
+        pytest.param({"metadata": {"labels": {"dltrain.io/job-name": "other"}}}, id="label"),
+        pytest.param({"metadata": {"ownerReferences": []}}, id="owner"),
+        pytest.param({"spec": {"restartPolicy": "Always"}}, id="restart policy"),
+        pytest.param({"spec": {"hostname": "mine", "subdomain": None}}, id="host name"),
+        pytest.param(
+            {"spec": {"containers": [{"name": "worker", "env": [{"name": "DLTRAIN_INCARNATION", "value": "1"}]}]}},
+            id="variable",
+        ),
+    ],
+)
+def test_a_template_cannot_change_what_makes_a_pod_part_of_its_job(template: dict[str, Any]) -> None:
+    pod = worker_pod(parsed(workers={"template": template}), PLACE, image="trainer:1")
+    assert pod == worker_pod(parsed(), PLACE, image="trainer:1")
+
+
+def test_a_hash_tells_contents_apart_and_nothing_else() -> None:
+    manifest = worker_service(parsed())
+    assert hashed(manifest)["metadata"]["annotations"] == {"dltrain.io/desired-hash": content_hash(manifest)}
+    assert content_hash(manifest) == content_hash(worker_service(parsed(policy={"suspend": True})))
+    assert content_hash(manifest) != content_hash({**manifest, "kind": "Other"})

@@ -1,0 +1,166 @@
+"""Carrying a plan out when the cluster refuses, is away, or knows better: faults that a real API server has rarely."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
+from dltrain_operator.apply import RefusedError, StaleError
+from dltrain_operator.cache import Cache
+from dltrain_operator.events import Recorder
+from dltrain_operator.master_key import MasterKeys
+from dltrain_operator.observer import Observers
+from dltrain_operator.reconcile import Reconciler, Tools
+from dltrain_operator.records import job_record
+from tests.controller.builders import KEY, SITE, UID, job_object, pod
+
+KEYS = MasterKeys({"1": b"m" * 32})
+
+
+class FaultyCluster:
+    """Takes every request, unless a fault is set for it, and remembers what it was asked."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.asked: list[tuple[str, str]] = []
+        self.faults: dict[tuple[str, str], ClusterError] = {}
+        self.versions = itertools.count(200)
+
+    async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        return self._answer("create", manifest)
+
+    async def apply(self, manifest: dict[str, Any], subresource: str = "") -> dict[str, Any]:
+        answer = self._answer(f"apply {subresource}".strip(), manifest)
+        return {**self.job, **answer, "metadata": {**self.job["metadata"], **answer["metadata"]}}
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> dict[str, Any]:
+        self._note("delete", kind)
+        return {"kind": "Status", "metadata": {}}
+
+    def _answer(self, verb: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        self._note(verb, manifest["kind"])
+        given = {
+            "creationTimestamp": "2026-03-01T12:00:00Z",
+            "uid": f"{manifest['kind']}-{manifest['metadata']['name']}",
+        }
+        if manifest["kind"] == "DLTrainJob":
+            given["uid"] = UID
+        metadata = {**manifest["metadata"], **given, "resourceVersion": str(next(self.versions))}
+        return {**manifest, "metadata": metadata}
+
+    def _note(self, verb: str, kind: str) -> None:
+        self.asked.append((verb, kind))
+        if (verb, kind) in self.faults:
+            raise self.faults[verb, kind]
+
+
+class Bench:
+    """A reconciler with one job of one worker, and a cluster that can fail."""
+
+    def __init__(self, **job: Any) -> None:
+        given = job_object(replicas=1, **job)
+        self.cluster, self.cache = FaultyCluster(given), Cache()
+        self.cache.put(job_record(given))
+        observers = Observers(KEYS, lambda *_: None)
+        cluster: Any = self.cluster
+        tools = Tools(self.cache, cluster, observers, Recorder(self.cluster.create))
+        self.look = Reconciler(tools, KEYS, SITE)
+
+    def notes(self) -> Any:
+        """What the process knows of the job."""
+        seen = self.cache.observed(KEY)
+        assert seen is not None
+        return seen.notes
+
+    def phase(self) -> str:
+        """The phase in the status."""
+        seen = self.cache.observed(KEY)
+        assert seen is not None
+        return str(seen.job.load()["status"].get("phase"))
+
+
+async def test_the_status_comes_first_then_what_pods_need_then_the_pods() -> None:
+    bench = Bench()
+    assert await bench.look(KEY) is None
+    asked = bench.cluster.asked
+    assert asked[0] == ("apply status", "DLTrainJob")
+    assert sorted(asked[1:5]) == sorted(
+        ("create", kind) for kind in ("ConfigMap", "NetworkPolicy", "Secret", "Service")
+    )
+    assert asked[5:] == [("create", "Pod")]
+    await bench.look(KEY)
+    assert len(bench.cluster.asked) == 6, "what was made is known without a watch event"
+
+
+@pytest.mark.parametrize("error", [StaleError("changed"), NotFoundError("gone")], ids=["changed", "gone"])
+async def test_nothing_follows_a_status_that_could_not_be_written(error: ClusterError) -> None:
+    bench = Bench()
+    bench.cluster.faults["apply status", "DLTrainJob"] = error
+    assert await bench.look(KEY) is None
+    assert bench.cluster.asked == [("apply status", "DLTrainJob")]
+
+
+async def test_a_secret_that_exists_is_as_good_as_a_new_one() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Secret"] = AlreadyExistsError("exists")
+    await bench.look(KEY)
+    assert bench.cluster.asked[-1] == ("create", "Pod")
+
+
+async def test_a_refused_pod_fails_the_job_at_the_next_look() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Pod"] = RefusedError("Pod is invalid")
+    assert await bench.look(KEY) is not None
+    await bench.look(KEY)
+    assert (bench.notes().refusal, bench.phase()) == ("Pod is invalid", "Failed")
+
+
+async def test_trouble_is_told_and_taken_back() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Pod"] = ClusterError("exceeded quota")
+    with pytest.raises(ClusterError, match="exceeded quota"):
+        await bench.look(KEY)
+    assert bench.notes().trouble == "exceeded quota"
+    bench.cluster.faults.clear()
+    assert await bench.look(KEY) is not None, "the status still speaks of trouble"
+    assert bench.notes().trouble == ""
+    await bench.look(KEY)
+    pods = [one for one in bench.cluster.asked if one == ("create", "Pod")]
+    statuses = [one for one in bench.cluster.asked if one == ("apply status", "DLTrainJob")]
+    assert (len(pods), len(statuses)) == (2, 3)
+
+
+async def test_an_api_server_that_is_away_is_no_trouble_of_the_job() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Pod"] = UnavailableError("restarting")
+    with pytest.raises(UnavailableError):
+        await bench.look(KEY)
+    assert bench.notes().trouble == ""
+
+
+async def test_one_failure_does_not_keep_the_others_from_being_done() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Service"] = ClusterError("forbidden")
+    with pytest.raises(ClusterError):
+        await bench.look(KEY)
+    assert {("create", "ConfigMap"), ("create", "NetworkPolicy"), ("create", "Secret")} <= set(bench.cluster.asked)
+    assert ("create", "Pod") not in bench.cluster.asked
+
+
+async def test_a_pod_that_is_gone_already_needs_no_deletion() -> None:
+    bench = Bench(policy={"suspend": True})
+    bench.cache.put(pod(0))
+    bench.cluster.faults["delete", "Pod"] = NotFoundError("gone")
+    await bench.look(KEY)
+    assert ("delete", "Pod") in bench.cluster.asked
+    assert bench.phase() == "Suspended"
+
+
+async def test_a_job_that_is_gone_is_not_looked_at() -> None:
+    bench = Bench()
+    bench.cache.remove(job_record(job_object()))
+    assert await bench.look(KEY) is None
+    assert bench.cluster.asked == []

@@ -1,0 +1,64 @@
+"""Flags, variables and defaults, and what kopf is told."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from dltrain_operator.apply import Access
+from dltrain_operator.logs import JsonFormatter
+from dltrain_operator.settings import Settings, connection_info, kopf_settings, parse_arguments
+
+
+def test_defaults_are_those_that_the_settings_document() -> None:
+    assert parse_arguments([], {}) == Settings()
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_the_default() -> None:
+    environment = {"DLTRAIN_TRAINER_IMAGE": "mine:1", "DLTRAIN_WORKERS": "3", "DLTRAIN_NAMESPACES": "a, b"}
+    given = parse_arguments(["--image", "mine:2", "--kubeconfig", "/k"], environment)
+    assert given == Settings(kubeconfig=Path("/k"), namespaces=("a", "b"), image="mine:2", workers=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--workers", "many"], "invalid int value: 'many'", id="no number"),
+        pytest.param(["--log-level", "LOUD"], "invalid choice: 'LOUD'", id="no level"),
+    ],
+)
+def test_a_mistake_is_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(arguments, {})
+    assert message in capsys.readouterr().err
+
+
+def test_kopf_leaves_no_trace_and_never_gives_up() -> None:
+    settings = kopf_settings()
+    assert (settings.posting.enabled, settings.scanning.disabled, settings.watching.chunk_size) == (False, True, 100)
+    assert len(settings.watching.label_selectors) == 4
+    delays = settings.networking.error_backoffs
+    assert not isinstance(delays, float)
+    assert list(itertools.islice(delays, 6)) == [0.2, 0.5, 1.0, 2.0, 5.0, 5.0]
+
+
+def test_kopf_uses_our_credentials() -> None:
+    access = Access("https://c:6443", Path("/ca"), "token", Path("/crt"), Path("/key"), verify=False)
+    info = connection_info(access)
+    assert (info.server, info.ca_path, info.token, info.insecure) == ("https://c:6443", Path("/ca"), "token", True)
+    assert (info.certificate_path, info.private_key_path) == (Path("/crt"), Path("/key"))
+
+
+def test_a_message_as_json() -> None:
+    record = logging.LogRecord("dltrain_operator.queue", logging.WARNING, "", 0, "%s: again", ("ml/a",), None)
+    record.created = 1_767_225_600.5
+    assert json.loads(JsonFormatter().format(record)) == {
+        "time": "2026-01-01T00:00:00.500+00:00",
+        "level": "WARNING",
+        "logger": "dltrain_operator.queue",
+        "message": "ml/a: again",
+    }
