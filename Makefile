@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test unit e2e check format crd lock bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e check format crd reference lock bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,13 +33,16 @@ $(UV):
 	python3 -m venv $(UV_HOME) || { echo "python3 cannot make virtual environments: install python3-venv" >&2; exit 1; }
 	$(UV_HOME)/bin/pip install --quiet uv==$(UV_VERSION)
 
-test: check  ## Run every check and test, the real cluster's included where this machine can run it
+test: check prepare  ## Run every check and test, the real cluster's included where this machine can run it
 	$(RUN)pytest
 
 unit: install  ## Run the tests that need no cluster
 	$(RUN)pytest -m "not e2e"
 
-e2e: install  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
+prepare: install  ## Build what the tests on a real cluster need: its programs and the images
+	$(CLUSTER) prepare
+
+e2e: prepare  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
 
 check: install  ## Lint, types, layers, generated files
@@ -48,6 +51,7 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
+	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }
 	$(UV) lock --check
 
 format: install  ## Format the code
@@ -56,6 +60,10 @@ format: install  ## Format the code
 
 crd: install  ## Generate manifests/crd.yaml from dltrain.api
 	$(RUN)python -m dltrain.api.crd > manifests/crd.yaml
+
+reference: install  ## Generate docs/reference/job.md from dltrain.api
+	@mkdir -p docs/reference
+	$(RUN)python -m dltrain.api.reference > docs/reference/job.md
 
 lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cluster.build import build_programs
 from tests.cluster.cluster import Cluster
-from tests.cluster.host import ClusterFailure, install_packages, state_folder
+from tests.cluster.host import ClusterFailure, install_packages, state_folder, why_not
 from tests.cluster.images import build_images
 
 
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--state", type=Path, default=state_folder(), help="where everything of it is kept")
     commands = result.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build the pinned programs that are missing (15 minutes the first time)")
+    commands.add_parser("prepare", help="build and images, where this machine can run the cluster; else say why not")
     commands.add_parser("images", help="build the project's images into the image store")
     up = commands.add_parser("up", help="make the cluster anew")
     up.add_argument("--nodes", type=int, default=3)
@@ -40,12 +41,25 @@ def run(given: argparse.Namespace) -> None:
             print(cluster.kubeconfig)
         case "status":
             status(cluster)
+        case "prepare":
+            prepare(cluster)
         case "build":
             install_packages()
             build_programs(cluster.state)
         case _:
             with cluster.locked():
                 change(cluster, given)
+
+
+def prepare(cluster: Cluster) -> None:
+    """Make everything that the end-to-end tests need, or say in a line why they will be skipped."""
+    if reason := why_not():
+        print(f"tests on a real cluster are left out: {reason}")
+        return
+    install_packages()
+    build_programs(cluster.state)
+    with cluster.locked():
+        build_images(cluster.state)
 
 
 def change(cluster: Cluster, given: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,13 @@ class Image:
     """What it is made of; a change of these makes it anew."""
 
 
+VERSION: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 COMMON: Final = ("pyproject.toml", "uv.lock", "README.md", "LICENSE", ".dockerignore", "sdk")
-OPERATOR: Final = Image("localhost/dltrain/operator:dev", "operator/Dockerfile", (*COMMON, "operator", "trainer_image"))
+OPERATOR: Final = Image(
+    f"docker.io/dltrain/operator:{VERSION}", "operator/Dockerfile", (*COMMON, "operator", "trainer_image")
+)
 TRAINER: Final = Image(
-    "localhost/dltrain/trainer:dev", "trainer_image/Dockerfile", (*COMMON, "operator", "trainer_image")
+    f"docker.io/dltrain/trainer:{VERSION}", "trainer_image/Dockerfile", (*COMMON, "operator", "trainer_image")
 )
 
 
@@ -55,6 +59,13 @@ def build_images(state: Path) -> None:
             timed(image.name, lambda: build(state, image, base, socket))  # noqa: B023
             stamp(store, image).write_text(fingerprint)
         print(call(*ctr(state, machine, "images", "list", f"name!={PAUSE_IMAGE}")), end="")
+
+
+def missing_images(state: Path) -> str | None:
+    """What has to be done before a cluster has the images of the sources as they are; None if nothing has."""
+    store = Store(state)
+    stale = [image.name for image in (OPERATOR, TRAINER) if not is_current(store, image)]
+    return f"{', '.join(stale)} must be built: make image" if stale else None
 
 
 def ctr(state: Path, machine: Machine, *arguments: str | Path) -> list[str]:

@@ -1,0 +1,45 @@
+"""Every example runs on a cluster as its README says; 01 has a file of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from dltrain.api.parse import parse_job
+from tests.e2e.jobs import example
+from tests.e2e.live import EXAMPLES, Space
+
+pytestmark = pytest.mark.e2e
+
+COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script"]
+SHORT = {"epochs": 1, "schedule": {"name": "cosine"}, "globalBatchSize": 32, "optimizer": {"lr": 0.02}}
+"""ResNet-18 takes hours without a GPU: a little data, once."""
+
+
+def test_every_example_is_run_by_a_test() -> None:
+    assert sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir()) == COVERED
+
+
+def test_resnet18_on_two_workers_with_a_gpu_each(space: Space) -> None:
+    job = example("02-fashion-resnet18")
+    job["spec"]["pipeline"]["train"] |= SHORT
+    job["spec"]["pipeline"]["data"]["limit"] = {"train": 256, "test": 64}
+    space.apply(example("01-fashion-cnn", "storage.yaml"))
+    space.client.submit(parse_job(job))
+    finished = space.client.wait("fashion-resnet18", timeout=240)
+    assert finished.status.results is not None
+    assert finished.status.results.metrics["accuracy"] > 0.1
+    pods = space.pods("fashion-resnet18")
+    asked = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods.values()]
+    assert asked == [{"nvidia.com/gpu": "1"}] * 2
+    assert len({pod["spec"]["nodeName"] for pod in pods.values()}) == 2, "each node has one GPU"
+
+
+def test_a_horovod_script_of_ones_own(space: Space) -> None:
+    space.kubectl("apply", "-k", EXAMPLES / "03-bring-your-own-script")
+    finished = space.client.wait("my-script", timeout=120)
+    progress = finished.status.progress
+    assert progress is not None
+    assert (progress.stage, progress.step, progress.steps, progress.percent) == ("command", 200, 200, 100)
+    ends = [line for line in space.client.logs("my-script") if "y = " in line]
+    assert [line.split(":")[0] for line in ends] == ["[rank 0] rank 0 of 2", "[rank 1] rank 1 of 2"]
+    assert {line.split(": ")[1] for line in ends} == {"y = 3.00 x + -1.00"} or len(set(ends)) == 2
