@@ -26,15 +26,16 @@ def test_mpirun_starts_one_proxy_a_slot_in_the_order_of_the_workers() -> None:
 
 
 @pytest.mark.parametrize(
-    "start",
+    ("start", "end"),
     [
-        pytest.param("prted ", id="by name"),
-        pytest.param("/opt/venv/bin/prted ", id="by path"),
-        pytest.param(EXPORTS + "/opt/venv/bin/prted ", id="after exports"),
+        pytest.param("prted ", "", id="by name"),
+        pytest.param("/opt/venv/bin/prted ", "", id="by path"),
+        pytest.param(EXPORTS + "/opt/venv/bin/prted ", "", id="after exports"),
+        pytest.param(f"( test ! -r ./.profile || . ./.profile; {EXPORTS}/bin/prted ", " )", id="for a plain sh"),
     ],
 )
-def test_a_prted_line_runs_the_members_own_prted_with_the_lines_options(start: str) -> None:
-    assert prted_command(start + OPTIONS) == [
+def test_a_prted_line_runs_the_members_own_prted_with_the_lines_options(start: str, end: str) -> None:
+    assert prted_command(start + OPTIONS + end) == [
         program("prted"),
         "--leave-session-attached",
         *("--prtemca", "ess", "env"),
@@ -51,6 +52,8 @@ def test_a_prted_line_runs_the_members_own_prted_with_the_lines_options(start: s
         pytest.param("curl x | prted", id="a pipe"),
         pytest.param(f"{EXPORTS} touch /tmp/x; prted {OPTIONS}", id="a command before it"),
         pytest.param(f"prted {OPTIONS}; touch /tmp/x", id="a command after it"),
+        pytest.param(f"( test ! -r ./.profile || . ./x; prted {OPTIONS} )", id="another profile"),
+        pytest.param(f"prted {OPTIONS} )", id="a parenthesis that nothing opened"),
         pytest.param("prted --prtemca ess", id="a setting without a value"),
         pytest.param("prted --app /tmp/x", id="an option that mpirun does not give"),
         pytest.param("prted --prtemca ess 'env", id="an open quote"),

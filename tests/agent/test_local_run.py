@@ -83,7 +83,7 @@ def test_a_program_that_does_not_exist_is_said_by_name(tmp_path: Path) -> None:
 
 
 def test_reports_of_a_script_reach_the_status(tmp_path: Path) -> None:
-    script = "import dltrain.report as r; r.report(step=5, total=20, loss=0.25)"
+    script = "import dltrain; dltrain.report(step=5, total=20, loss=0.25)"
     _, status, _ = run(tmp_path, job("python", "-c", script))
     assert status.progress is not None
     assert (status.progress.stage, status.progress.step, status.progress.summary) == ("command", 5, "25%")

@@ -13,9 +13,11 @@ import torch
 from dltrain import names
 from dltrain.api.parse import parse_job_file
 from dltrain.errors import SpecError
-from dltrain.report import reporter
-from dltrain_trainer.distributed import Communicator, connect
+from dltrain.reporting import reporter
+from dltrain_trainer.distributed import connect
+from dltrain_trainer.distributed.device import rank_device
 from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import STAGES
@@ -41,26 +43,32 @@ def run_stages() -> None:
         SpecError: the job file is not a valid pipeline job.
         TrainerError: the job or its data cannot be trained with.
     """
-    job = parse_job_file(Path(os.environ[names.JOB_FILE_VARIABLE]))
+    job = parse_job_file(path_from(names.JOB_FILE_VARIABLE))
     if job.spec.pipeline is None:
         raise TrainerError("spec.pipeline: is required to run the trainer; jobs with a command run that instead")
-    output = Path(os.environ[names.OUTPUT_VARIABLE])
+    output = path_from(names.OUTPUT_VARIABLE)
+    with storage_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.use_deterministic_algorithms(mode=True)
     communicator = connect()
-    place(communicator)
-    run = Run(job.spec.pipeline, job.spec.checkpoint, output, communicator, Progress(reporter(), communicator.rank))
+    device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
+    attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
+    run = Run(job.spec.pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
     for name, stage in STAGES.items():
         run.progress.stage(name)
         stage(run)
     communicator.close()
 
 
-def place(communicator: Communicator) -> None:
-    """Give each rank of a machine a GPU of its own, where there are any.  Not run yet: no GPU was at hand."""
-    if torch.cuda.is_available():
-        torch.cuda.set_device(communicator.local_rank % torch.cuda.device_count())
-        torch.set_default_device("cuda")
+def path_from(variable: str) -> Path:
+    """The path that a variable of the environment holds.
+
+    Raises:
+        TrainerError: it holds none.
+    """
+    if not (value := os.environ.get(variable)):
+        raise TrainerError(f"{variable}: is not set; an agent sets it, or set it by hand to run one rank alone")
+    return Path(value)
 
 
 def fail(message: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
 from dltrain.api.status import Results
 from dltrain.durations import short_duration
-from dltrain.report import Reporter
+from dltrain.reporting import Reporter
 
 INTERVAL_SECONDS: Final = 0.5
 """Progress is worked out, and the losses of the steps since are read, this often."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint
 from dltrain_trainer.data.dataset import Dataset
@@ -21,7 +23,10 @@ class Run:
     pipeline: Pipeline
     checkpoint: Checkpoint
     output: Path
+    attempt: int
+    """How often the ranks were started, this time included."""
     communicator: Communicator
+    device: torch.device
     progress: Progress
     dataset: Dataset = field(init=False)
     preprocessing: Preprocessing = field(init=False)

@@ -1,30 +1,35 @@
 """A folder of checkpoints: each whole or absent, verified before it is used, the newest few kept.
 
 checkpoints/step-00000469/state.safetensors   model and momentum; no pickle
-                          manifest.json       step, seed, and the SHA-256 of the file; written last
+                          state.json          the step, and what decides the order of samples and the learning rate
+                          manifest.json       the SHA-256 of both; written last
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
-from dltrain_trainer.files import sha256, storage_errors, sync_folder, write_atomically
+from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.files import storage_errors, sync_folder, write_atomically
 from dltrain_trainer.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
-STATE: Final = "state.safetensors"
+TENSORS: Final = "state.safetensors"
+STATE: Final = "state.json"
 MANIFEST: Final = "manifest.json"
 PREFIX: Final = "step-"
+TEMPORARY: Final = ".writing-"
+"""Before the name of a checkpoint that is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Checkpoints:
 
     folder: Path
     keep: int
+    training: dict[str, Any]
+    """What a step means, as plain JSON values: a checkpoint of a training that differs in it is refused."""
 
     def save(self, state: TrainingState) -> Path:
         """Write a checkpoint; its folder.
@@ -45,16 +52,11 @@ class Checkpoints:
             CheckpointError: the storage refuses.
         """
         final = self.folder / f"{PREFIX}{state.step:08}"
-        temporary = self.folder / f".{final.name}.tmp"
+        temporary = self.folder / f"{TEMPORARY}{final.name}"
         with storage_errors(final):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            file = temporary / STATE
-            save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, file)
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-            manifest = {"version": 1, "step": state.step, "files": {STATE: sha256(file)}}
-            write_atomically(temporary / MANIFEST, json.dumps(manifest).encode())
+            self._fill(temporary, state)
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
             sync_folder(self.folder)
@@ -65,32 +67,59 @@ class Checkpoints:
         """Take over the newest checkpoint that is whole; its folder, or None if there is none.
 
         A damaged one is passed over with a warning that names the file.
+
+        Raises:
+            CheckpointError: the newest whole one is of another training.
         """
         for folder in self._newest_first():
             try:
-                step = self._verified_step(folder)
-                state.load(load_file(folder / STATE), step)
-            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                content = verified(folder)
+                found = json.loads(content[STATE])
+                tensors, step, training = load(content[TENSORS]), int(found["step"]), found["training"]
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 log.warning("passed over checkpoint %s: %s", folder, error)
-            else:
-                return folder
+                continue
+            self._check_training(folder, training)
+            state.load(tensors, step)
+            return folder
         return None
 
-    def _verified_step(self, folder: Path) -> int:
-        """The step of a checkpoint.
+    def _fill(self, folder: Path, state: TrainingState) -> None:
+        described = {"step": state.step, "training": self.training}
+        content = {
+            TENSORS: save({name: tensor.contiguous() for name, tensor in state.tensors().items()}),
+            STATE: json.dumps(described, indent=2).encode(),
+        }
+        for name, data in content.items():
+            write_atomically(folder / name, data)
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+        write_atomically(folder / MANIFEST, json.dumps({"version": 1, "files": sums}, indent=2).encode())
 
-        Raises:
-            ValueError: it is damaged.
-        """
-        manifest = json.loads((folder / MANIFEST).read_text())
-        for name, expected in manifest["files"].items():
-            if sha256(folder / name) != expected:
-                raise ValueError(f"{name} is not what {MANIFEST} says")
-        return int(manifest["step"])
+    def _check_training(self, folder: Path, training: dict[str, Any]) -> None:
+        changed = [key for key, value in self.training.items() if training.get(key) != value]
+        if changed:
+            what = ", ".join(f"{key} was {training.get(key)} and is {self.training[key]}" for key in changed)
+            raise CheckpointError(f"{folder}: is of another training: {what}; use another output folder, or delete it")
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(f"{PREFIX}*"), reverse=True)
 
     def _prune(self) -> None:
-        for folder in self._newest_first()[self.keep :]:
+        for folder in [*self._newest_first()[self.keep :], *self.folder.glob(f"{TEMPORARY}*")]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def verified(folder: Path) -> dict[str, bytes]:
+    """The content of a checkpoint's files by name.
+
+    Raises:
+        OSError: a file is missing.
+        ValueError: a file is damaged.
+        KeyError: the manifest does not name a file that must be there.
+    """
+    sums = json.loads((folder / MANIFEST).read_text())["files"]
+    content = {name: (folder / name).read_bytes() for name in (TENSORS, STATE)}
+    for name, data in content.items():
+        if hashlib.sha256(data).hexdigest() != sums[name]:
+            raise ValueError(f"{name} is not what {MANIFEST} says")
+    return content

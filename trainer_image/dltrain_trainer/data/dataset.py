@@ -11,6 +11,9 @@ from torch import Tensor
 
 from dltrain_trainer.errors import DataError
 
+MAX_CLASSES = 65_536
+"""More is a mistake: labels that are identifiers, say, and a last layer that fits no memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -35,11 +38,8 @@ class Dataset:
 
     train: Split
     test: Split
-
-    @property
-    def classes(self) -> int:
-        """How many classes the labels tell apart."""
-        return int(max(self.train.labels.max(), self.test.labels.max())) + 1
+    classes: int
+    """How many classes the labels tell apart: of all the data, however little of it is used."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,10 +65,28 @@ def make_split(images: NDArray[np.uint8], labels: NDArray[np.integer], source: s
         raise DataError(f"{source}: labels must be whole numbers of shape (N,), not {describe(labels)}")
     if len(images) != len(labels) or not len(labels):
         raise DataError(f"{source}: has {len(images)} images and {len(labels)} labels; it needs one label an image")
-    if labels.min() < 0:
-        raise DataError(f"{source}: labels must be 0 or more, found {labels.min()}")
+    if not images.size:
+        raise DataError(f"{source}: images must have pixels, not {describe(images)}")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < MAX_CLASSES:
+            raise DataError(f"{source}: labels must be from 0 to {MAX_CLASSES - 1}, found {label}; number the classes")
     batch = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
     return Split(torch.from_numpy(np.array(batch)), torch.from_numpy(labels.astype(np.int64)))
+
+
+def make_dataset(train: Split, test: Split, source: str) -> Dataset:
+    """A data set from two splits that fit each other.
+
+    Raises:
+        DataError: they differ in shape, or the test split has a class that cannot be learnt.
+    """
+    shapes = [tuple(split.images.shape[1:]) for split in (train, test)]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"{source}: training images are {shapes[0]}, test images {shapes[1]}; make them alike")
+    classes, found = int(train.labels.max()) + 1, int(test.labels.max())
+    if found >= classes:
+        raise DataError(f"{source}: the test split has label {found}, the training labels end at {classes - 1}")
+    return Dataset(train, test, classes)
 
 
 def describe(array: NDArray[np.generic]) -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dltrain.api.pipeline import Data
-from dltrain_trainer.data.dataset import Dataset, Split, make_split
+from dltrain_trainer.data.dataset import Dataset, Split, make_dataset, make_split
 from dltrain_trainer.data.fashion_mnist import locate_fashion_mnist
 from dltrain_trainer.data.idx import read_idx
 from dltrain_trainer.errors import DataError
 
 NPZ_KEYS: Final = ("x_train", "y_train", "x_test", "y_test")
+DAMAGE: Final = (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile and numpy raise for damaged files."""
 
 
 def load_dataset(data: Data) -> Dataset:
@@ -29,9 +34,7 @@ def load_dataset(data: Data) -> Dataset:
         dataset = FORMATS[data.format](Path(data.source.removeprefix("file://")))
     else:
         dataset = NAMED[data.source]()
-    if dataset.train.images.shape[1:] != dataset.test.images.shape[1:]:
-        raise DataError(f"{data.source}: training and test images have different shapes")
-    return Dataset(dataset.train.first(data.limit.train), dataset.test.first(data.limit.test))
+    return replace(dataset, train=dataset.train.first(data.limit.train), test=dataset.test.first(data.limit.test))
 
 
 def read_idx_folder(folder: Path) -> Dataset:
@@ -40,7 +43,7 @@ def read_idx_folder(folder: Path) -> Dataset:
     Raises:
         DataError: a file is missing or damaged.
     """
-    return Dataset(read_idx_split(folder, "train"), read_idx_split(folder, "t10k"))
+    return make_dataset(read_idx_split(folder, "train"), read_idx_split(folder, "t10k"), str(folder))
 
 
 def read_idx_split(folder: Path, prefix: str) -> Split:
@@ -72,17 +75,29 @@ def read_npz(path: Path) -> Dataset:
     Raises:
         DataError: the file is missing or damaged, or lacks an array.
     """
+    x_train, y_train, x_test, y_test = read_arrays(path)
+    train, test = make_split(x_train, y_train, f"{path} (train)"), make_split(x_test, y_test, f"{path} (test)")
+    return make_dataset(train, test, str(path))
+
+
+def read_arrays(path: Path) -> list[NDArray[Any]]:
+    """The four arrays of an .npz file, in the order of NPZ_KEYS.
+
+    Raises:
+        DataError: the file is missing or damaged, or lacks an array.
+    """
     try:
+        with zipfile.ZipFile(path):  # np.load would also read other formats
+            pass
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in NPZ_KEYS if key not in file]
             if missing:
                 raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(file.files) or 'nothing'}")
-            x_train, y_train, x_test, y_test = (file[key] for key in NPZ_KEYS)
+            return [file[key] for key in NPZ_KEYS]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: is not a sound .npz file: {error}") from error
-    return Dataset(make_split(x_train, y_train, f"{path} (train)"), make_split(x_test, y_test, f"{path} (test)"))
 
 
 FORMATS: Final[dict[str, Callable[[Path], Dataset]]] = {"idx": read_idx_folder, "npz": read_npz}

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 import dltrain
 from dltrain_trainer.data.preprocess import Preprocessing
+from dltrain_trainer.distributed.device import device_of
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.files import write_atomically
 from dltrain_trainer.models import Architecture, build_model
@@ -42,7 +44,7 @@ class Artifact:
         """
         self.model.eval()
         with torch.inference_mode():
-            return self.model(self.preprocessing(images))  # type: ignore[no-any-return]
+            return self.model(self.preprocessing(images.to(device_of(self.model))))  # type: ignore[no-any-return]
 
 
 def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Tensor) -> None:
@@ -60,7 +62,9 @@ def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Te
     weights = {name: tensor.contiguous() for name, tensor in artifact.model.state_dict().items()}
     write_atomically(folder / WEIGHTS, serialize(weights))
     write_atomically(folder / DESCRIPTION, json.dumps(description(artifact, metrics), indent=2).encode())
-    if not torch.equal(load(folder).predict(sample), artifact.predict(sample)):
+    written = load(folder)
+    written.model.to(device_of(artifact.model))
+    if not torch.equal(written.predict(sample), artifact.predict(sample)):
         raise CheckpointError(f"{folder}: the exported model, read back, predicts otherwise than the trained one")
 
 
@@ -90,7 +94,7 @@ def load(folder: Path) -> Artifact:
         architecture = Architecture(found["architecture"]["name"], tuple(shape), found["architecture"]["classes"])
         model = build_model(architecture)
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        preprocessing = Preprocessing(*(tuple(found["preprocessing"][key]) for key in ("scale", "shift")))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: is no exported model: {error}") from error
-    preprocessing = Preprocessing(*(tuple(found["preprocessing"][key]) for key in ("scale", "shift")))
     return Artifact(architecture, preprocessing, model)

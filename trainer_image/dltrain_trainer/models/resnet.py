@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+SMALLEST = 9
+"""Of smaller samples one pixel would be left at the end, which BatchNorm cannot normalise in a batch of one."""
 SMALL = 64
 """Samples up to this many pixels on a side keep their resolution at the start, as in the paper's CIFAR networks."""
 
@@ -47,13 +49,18 @@ def resnet18(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Build the 18-layer network.
 
     Args:
-        shape: channels, height and width of a sample.
+        shape: channels, height and width of a sample; at least 9 x 9.
         classes: how many logits it returns.
 
     Returns:
         A module from (N, C, H, W) to (N, classes).
+
+    Raises:
+        ValueError: the samples are too small.
     """
     channels, height, width = shape
+    if min(height, width) < SMALLEST:
+        raise ValueError(f"resnet18 needs samples of at least {SMALLEST} x {SMALLEST} pixels, got {height} x {width}")
     layers = stem(channels, max(height, width))
     inputs = 64
     for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from dltrain_trainer.checkpoint import Checkpoints
 from dltrain_trainer.data.sampler import Sampler
@@ -27,7 +28,7 @@ def run(run: Run) -> None:
     run.artifact = new_artifact(run)
     model = run.artifact.model
     state = TrainingState(model, make_optimizer(model, train))
-    checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep)
+    checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep, what_a_step_means(run))
     resume(run, state, checkpoints)
 
     def save(state: TrainingState) -> None:
@@ -36,9 +37,10 @@ def run(run: Run) -> None:
             run.progress.checkpoint(state.step, checkpoints.save(state))
 
     sampler = Sampler(len(dataset.train), train.global_batch_size, train.seed)
-    batches = RankBatches(dataset.train, run.preprocessing, sampler, run.communicator.rank, run.communicator.size)
+    rank, size = run.communicator.rank, run.communicator.size
+    batches = RankBatches(dataset.train, run.preprocessing, sampler, rank, size, run.device)
     buckets = GradientBuckets(model.parameters(), run.communicator)
-    log = MetricsLog(run.output / METRICS_FILE, state.step) if run.is_first else None
+    log = MetricsLog(run.output / METRICS_FILE, state.step, run.attempt) if run.is_first else None
     observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, log)
     start = time.monotonic()
     fit(state, train, batches, buckets, observer, save=save)
@@ -55,10 +57,21 @@ def new_artifact(run: Run) -> Artifact:
     """
     architecture = Architecture(run.pipeline.model.name, run.dataset.shape, run.dataset.classes)
     try:
-        model = build_model(architecture, run.pipeline.train.seed)
+        model = build_model(architecture, run.pipeline.train.seed).to(run.device)
     except ValueError as error:
         raise TrainerError(f"spec.pipeline.model.name: {error}; choose another model") from error
     return Artifact(architecture, run.preprocessing, model)
+
+
+def what_a_step_means(run: Run) -> dict[str, Any]:
+    """What must not change between a checkpoint and the training that goes on from it, as plain JSON values."""
+    train = run.pipeline.train
+    return {
+        "architecture": run.artifact.architecture.to_dict(),
+        "preprocessing": run.preprocessing.to_dict(),
+        "samples": len(run.dataset.train),
+        **{f"train.{name}": value for name, value in train.model_dump(mode="json", by_alias=True).items()},
+    }
 
 
 def resume(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:

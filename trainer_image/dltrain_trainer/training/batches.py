@@ -34,6 +34,7 @@ class RankBatches:
     sampler: Sampler
     rank: int
     size: int
+    device: torch.device
 
     def of_epoch(self, epoch: int, first: int) -> Iterator[Batch]:
         """This rank's share of an epoch's batches.
@@ -46,4 +47,5 @@ class RankBatches:
         for step in range(first, self.sampler.steps_per_epoch):
             whole = self.sampler.batch(order, step)
             mine = torch.from_numpy(share(whole, self.rank, self.size))
-            yield Batch(self.preprocessing(self.split.images[mine]), self.split.labels[mine], len(whole))
+            images, labels = (part[mine].to(self.device) for part in (self.split.images, self.split.labels))
+            yield Batch(self.preprocessing(images), labels, len(whole))

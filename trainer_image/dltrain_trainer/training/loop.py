@@ -50,8 +50,8 @@ def fit(  # noqa: PLR0913 - what training is made of
             loss = train_step(state, batch, rate, buckets)
             state.step += 1
             observer.step_done(StepDone(epoch + 1, state.step, loss, rate, len(batch.labels), batch.total))
+        observer.epoch_ends(epoch)  # a step that a checkpoint has done is on record first
         save(state)
-        observer.epoch_ends(epoch)
 
 
 def train_step(state: TrainingState, batch: Batch, rate: float, buckets: GradientBuckets) -> Tensor:

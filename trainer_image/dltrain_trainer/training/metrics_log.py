@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from pathlib import Path
 from typing import TextIO
 
+from dltrain_trainer.files import storage_errors, write_atomically
+
 
 class MetricsLog:
-    """Appends to a file; opened with the number of steps that are kept from before."""
+    """Appends to a file; opened with the number of steps that are kept from before.
 
-    def __init__(self, path: Path, kept_steps: int) -> None:
-        lines = path.read_text().splitlines(keepends=True)[:kept_steps] if path.exists() else []
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(lines))
-        temporary.replace(path)
-        self._file: TextIO = path.open("a")
+    Raises:
+        CheckpointError: here or in any method: the storage refuses.
+    """
+
+    def __init__(self, path: Path, kept_steps: int, attempt: int) -> None:
+        self._path, self._attempt = path, attempt
+        with storage_errors(path):
+            lines = path.read_bytes().splitlines(keepends=True)[:kept_steps] if path.exists() else []
+        write_atomically(path, b"".join(lines))
+        with storage_errors(path):
+            self._file: TextIO = path.open("a")
 
     def step(self, epoch: int, step: int, loss: float, rate: float) -> None:
-        """Record a step; floats are written so that they read back to the same bits."""
-        line = {"epoch": epoch, "step": step, "loss": loss, "learningRate": rate}
-        self._file.write(json.dumps(line) + "\n")
+        """Record a step; floats are written so that they read back to the same bits; no number becomes null."""
+        number = loss if math.isfinite(loss) else None
+        line = {"attempt": self._attempt, "epoch": epoch, "step": step, "loss": number, "lr": rate}
+        with storage_errors(self._path):
+            self._file.write(json.dumps(line) + "\n")
 
     def flush(self) -> None:
         """Let readers see what was recorded."""
-        self._file.flush()
+        with storage_errors(self._path):
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Make what was recorded durable: before a checkpoint that says these steps are done."""
+        self.flush()
+        with storage_errors(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Nothing more is recorded."""
-        self._file.close()
+        with storage_errors(self._path):
+            self._file.close()

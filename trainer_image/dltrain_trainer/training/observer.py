@@ -64,6 +64,8 @@ class TrainingObserver:
     def epoch_ends(self, epoch: int) -> None:
         """An epoch is done: each rank says so in its own pod's log."""
         newest = self._write()
+        if self.log is not None:
+            self.log.sync()
         seconds = time.monotonic() - self._since
         self.progress.say(
             f"epoch {epoch + 1}/{self.train.epochs}: {self._samples} samples in {seconds:.1f} s, loss {newest:.4f}"

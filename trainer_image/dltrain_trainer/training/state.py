@@ -26,7 +26,15 @@ class TrainingState:
         return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **momenta}
 
     def load(self, tensors: dict[str, Tensor], step: int) -> None:
-        """Take over a state that `tensors` gave."""
+        """Take over a state that `tensors` gave, whole or, if it is another model's, not at all.
+
+        Raises:
+            ValueError: it is another model's.
+        """
+        shapes, found = ({name: one.shape for name, one in state.items()} for state in (self.tensors(), tensors))
+        if shapes != found:
+            different = sorted(name for name in shapes | found if shapes.get(name) != found.get(name))
+            raise ValueError(f"is of another model: {', '.join(different[:3])} differ")
         with torch.no_grad():
             for name, mine in self.tensors().items():
                 mine.copy_(tensors[name])
