@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster.archives import image_archive
@@ -20,11 +20,12 @@ func main() { c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM, os
 """A pod sandbox's only process: does nothing until it is told to end."""
 
 
-def build_programs(state: Path) -> None:
+def build_programs(state: Path, modules: Sequence[Module] = MODULES) -> None:
     """Build every program whose pinned version is not there yet."""
-    (state / "bin").mkdir(parents=True, exist_ok=True)
+    for folder in ("bin", "build"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "CGO_ENABLED": "0"}
-    for module in MODULES:
+    for module in modules:
         for name, package in module.programs.items():
             target = state / "bin" / name
             stamp = state / "build" / f"{name}@{module.version}.done"

@@ -7,10 +7,10 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.cluster import settings
 from tests.cluster.cgroups import PREFIX, hierarchies, make_cgroups, remove_empty
@@ -38,6 +38,7 @@ class Cluster:
         self.run = state / "run"
         self.pki = self.run / "pki"
         self.kubeconfig = self.pki / "admin.kubeconfig"
+        self.audit_log = self.run / "audit.log"
         self.control = self.machine("control")
         self.store = Store(state)
 
@@ -75,28 +76,41 @@ class Cluster:
             yield
 
     # ------------------------------------------------------------ up and down
-    def up(self, count: int, gpus: int) -> None:
-        """Make the cluster anew; a running one, or a crashed one's rest, goes first."""
+    def up(self, count: int, gpus: int, audit: Mapping[str, Any] | None = None) -> None:
+        """Make the cluster anew; a running one, or a crashed one's rest, goes first.
+
+        Args:
+            count: how many nodes.
+            gpus: nvidia.com/gpu that each of them claims to have.
+            audit: an audit policy (audit.k8s.io/v1), where requests are to be logged to `audit_log`.
+        """
         self.down()
         nodes = [f"node{index}" for index in range(1, count + 1)]
         for node in nodes:  # all of them first: each node's routes name the others
             self.machine(node).home.mkdir(parents=True)
         (self.run / "resolv.conf").touch()
         make_pki(self.pki, nodes)
-        timed("control plane", self._start_control)
+        timed("control plane", lambda: self._start_control(audit))
         timed(f"{count} nodes", lambda: self._start_nodes(nodes, gpus))
 
-    def _start_control(self) -> None:
+    def _start_control(self, audit: Mapping[str, Any] | None) -> None:
         control, pki = self.control, self.pki
         control.start()
         connect_control(control)
         (self.run / "Corefile").write_text(settings.corefile(self.kubeconfig))
         control.daemon("etcd", "--data-dir", "/var/lib/etcd", "--unsafe-no-fsync")
-        control.daemon("kube-apiserver", *settings.api_server(pki))
+        control.daemon("kube-apiserver", *settings.api_server(pki), *self._audit_options(audit))
         wait_for("the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", pause=0.2)
         control.daemon("kube-controller-manager", *settings.controller_manager(pki))
         control.daemon("kube-scheduler", f"--kubeconfig={pki}/kube-scheduler.kubeconfig", "--leader-elect=false")
         control.daemon("coredns", "-conf", self.run / "Corefile")
+
+    def _audit_options(self, audit: Mapping[str, Any] | None) -> list[str]:
+        if audit is None:
+            return []
+        policy = self.run / "audit-policy.json"
+        policy.write_text(json.dumps(audit))
+        return settings.audit(policy, self.audit_log)
 
     def _start_nodes(self, nodes: list[str], gpus: int) -> None:
         with concurrent.futures.ThreadPoolExecutor() as pool:

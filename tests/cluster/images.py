@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ class Image:
     dockerfile: str
     sources: tuple[str, ...]
     """What it is made of; a change of these makes it anew."""
+    base: str = ""
+    """The image in the store that it is built upon; by default the Debian base."""
 
 
 VERSION: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -43,10 +45,10 @@ TRAINER: Final = Image(
 )
 
 
-def build_images(state: Path) -> None:
-    """Build the images whose sources have changed; they reach nodes at the next `up`."""
+def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER)) -> None:
+    """Build the images whose sources have changed, in this order; they reach nodes at the next `up`."""
     store = Store(state)
-    stale = [image for image in (OPERATOR, TRAINER) if not is_current(store, image)]
+    stale = [image for image in images if not is_current(store, image)]
     if not stale:
         print("images: up to date")
         return
@@ -135,7 +137,8 @@ def buildctl(state: Path, image: Image, base: Path, socket: Path) -> list[str]:
         *(str(state / "bin" / "buildctl"), "--addr", f"unix://{socket}", "build", "--progress=plain"),
         *("--frontend", "dockerfile.v0", "--local", f"context={ROOT}", "--local", f"dockerfile={ROOT}"),
         *("--opt", f"filename={image.dockerfile}", "--oci-layout", f"base={base}"),
-        *("--opt", f"context:{BASE}={layout}", "--opt", f"build-arg:BASE_IMAGE={BASE}"),
+        *("--opt", f"context:{BASE}={layout}", "--opt", f"build-arg:BASE_IMAGE={image.base or BASE}"),
+        *("--opt", "image-resolve-mode=local"),  # a base out of the store is not looked for in a registry
         *("--local", f"hostetc={host_settings(state)}", "--opt", "context:hostetc=local:hostetc"),
         *("--opt", "force-network-mode=host", "--allow", "network.host"),
         *("--output", f"type=image,name={image.name},unpack=true,compression=uncompressed"),

@@ -127,6 +127,11 @@ def api_server(pki: Path) -> list[str]:
     ]
 
 
+def audit(policy: Path, log: Path) -> list[str]:
+    """The API server's options that have it log requests."""
+    return [f"--audit-policy-file={policy}", f"--audit-log-path={log}"]
+
+
 def controller_manager(pki: Path) -> list[str]:
     """The controller manager's options."""
     return [
