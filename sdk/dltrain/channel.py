@@ -49,7 +49,7 @@ async def open_channel(host: str, port: int, context: ssl.SSLContext) -> Channel
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_MESSAGE_BYTES)
     except (OSError, TimeoutError) as error:
-        raise ChannelError(f"cannot reach {host}:{port}: {error or 'timed out'}") from error
+        raise ChannelError(f"cannot reach {host}:{port}: {str(error) or 'timed out'}") from error
     return Channel(reader, writer)
 
 
@@ -94,7 +94,7 @@ class Channel:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
-            raise ChannelError(f"{self.peer}: cannot send: {error or 'timed out'}") from error
+            raise ChannelError(f"{self.peer}: cannot send: {str(error) or 'timed out'}") from error
 
     def post(self, message: Message) -> None:
         """Send a message without waiting; a connection that is gone takes it silently, as its reader will learn."""
@@ -117,7 +117,7 @@ class Channel:
         except asyncio.LimitOverrunError as error:
             raise ChannelError(f"{self.peer}: sent more than {MAX_MESSAGE_BYTES} bytes in one message") from error
         except (OSError, TimeoutError) as error:
-            raise ChannelError(f"{self.peer}: {error or f'silent for {patience:g} s'}") from error
+            raise ChannelError(f"{self.peer}: {str(error) or f'silent for {patience:g} s'}") from error
         return parse_message(line, self.peer)
 
     def __aiter__(self) -> Self:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from dltrain.api.job import DLTrainJob
+from dltrain.api.parse import stored_job
 from dltrain.api.status import ConditionType
 from dltrain.connection import Connection, connect
-from dltrain.errors import JobFailedError, NotFoundError
+from dltrain.errors import JobFailedError, NotFoundError, Problem, SpecError, WaitTimeoutError
 from dltrain.logs import LogReader
-from dltrain.watch import JobEvent, JobWatch, job_of, jobs_path
-
-FINISHED: Final[tuple[ConditionType, ...]] = ("Complete", "Failed")
+from dltrain.watch import JobEvent, JobWatch, job_path, jobs_path
 
 
 class Client:
@@ -51,7 +50,7 @@ class Client:
         """
         query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         path = jobs_path(job.namespace or self.namespace)
-        return job_of(self._connection.request("POST", path, query, job.to_manifest()))
+        return stored_job(self._connection.request("POST", path, query, job.to_manifest()))
 
     def get(self, name: str) -> DLTrainJob:
         """A job as it is now.
@@ -59,7 +58,7 @@ class Client:
         Raises:
             NotFoundError: there is none of that name.
         """
-        return job_of(self._connection.request("GET", jobs_path(self.namespace, name)))
+        return stored_job(self._connection.request("GET", job_path(self.namespace, name)))
 
     def list(self, selector: str = "") -> list[DLTrainJob]:
         """The jobs of the namespace.
@@ -69,13 +68,13 @@ class Client:
         """
         query = {"labelSelector": selector} if selector else {}
         found = self._connection.request("GET", jobs_path(self.namespace), query)
-        return [job_of(item) for item in found["items"]]
+        return [stored_job(item) for item in found["items"]]
 
     def watch(self, name: str | None = None, timeout: float | None = None) -> Iterator[JobEvent]:
         """Jobs as they are, then every change; survives restarts of the API server.
 
         Args:
-            name: only this job.
+            name: only this job, whether it exists yet or not.
             timeout: seconds after which WaitTimeoutError is raised; never by default.
         """
         return JobWatch(self._connection, self.namespace, name, deadline_of(timeout)).events()
@@ -94,17 +93,19 @@ class Client:
         Raises:
             NotFoundError: there is no such job, or it was deleted meanwhile.
             JobFailedError: it failed, and another condition was waited for.
-            WaitTimeoutError: the time is up.
+            WaitTimeoutError: the time is up, or the job is complete and what was waited for cannot come any more.
         """
-        self.get(name)  # a job that does not exist would be waited for in vain
-        for event in self.watch(name, timeout):
+        wanted = condition or "Complete"
+        for event in self._changes(name, timeout):
             status = event.job.status
             if event.kind == "DELETED":
                 raise NotFoundError(f"job {name} was deleted while it was waited for")
-            if status.is_true(condition or "Complete"):
+            if status.is_true(wanted):
                 return event.job
             if status.is_true("Failed"):
                 raise failed(event.job)
+            if status.is_true("Complete"):
+                raise WaitTimeoutError(f"job {name} is complete: it will not be {wanted} any more")
         raise AssertionError("a watch has no end")
 
     def suspend(self, name: str) -> DLTrainJob:
@@ -127,13 +128,13 @@ class Client:
             NotFoundError: there is none of that name.
             WaitTimeoutError: the time is up.
         """
+        changes = self._changes(name, timeout) if wait else iter(())
+        first = next(changes, None)  # what the job was is known before it goes
         policy = "Foreground" if wait else "Background"
-        path = jobs_path(self.namespace, name)
-        self._connection.request("DELETE", path, body={"propagationPolicy": policy})
-        if wait:
-            for event in self.watch(name, timeout):
-                if event.kind == "DELETED":
-                    return
+        self._connection.request("DELETE", job_path(self.namespace, name), body={"propagationPolicy": policy})
+        for event in changes:
+            if event.kind == "DELETED" and first is not None and event.job.metadata.uid == first.job.metadata.uid:
+                return
 
     def logs(self, name: str, rank: int | None = None, *, follow: bool = False) -> Iterator[str]:
         """The output of a job's ranks, line by line, each with its prefix `[rank N]`.
@@ -145,11 +146,30 @@ class Client:
 
         Raises:
             NotFoundError: there is no such job.
+            SpecError: the job has no such rank.
         """
-        return LogReader(self._connection, self.get(name), rank, lambda: self.get(name)).lines(follow=follow)
+        job = self.get(name)
+        last = job.spec.workers.world_size - 1
+        if rank is not None and not 0 <= rank <= last:
+            raise SpecError(
+                [Problem("rank", f"must be between 0 and {last}", str(rank), "choose one of the job's ranks")]
+            )
+        return LogReader(self._connection, job, rank, lambda: self.get(name)).lines(follow=follow)
+
+    def _changes(self, name: str, timeout: float | None) -> Iterator[JobEvent]:
+        """A job as it is, then every change of it, its end included, however soon it comes.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        deadline = deadline_of(timeout)
+        job = self.get(name)
+        yield JobEvent("ADDED", job)
+        known = {job.metadata.uid: job}
+        yield from JobWatch(self._connection, self.namespace, name, deadline, known=known).events()
 
     def _patch(self, name: str, change: dict[str, Any]) -> DLTrainJob:
-        return job_of(self._connection.request("PATCH", jobs_path(self.namespace, name), body=change))
+        return stored_job(self._connection.request("PATCH", job_path(self.namespace, name), body=change))
 
 
 def deadline_of(timeout: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from dltrain.errors import ClusterError, UnavailableError
@@ -23,6 +25,10 @@ ANSWER_SECONDS: Final = 65.0
 """A little more than the 60 s after which an API server gives a request up itself."""
 PAUSES: Final = (0.1, 0.3, 0.6)
 """Seconds before a request is sent again: enough for a dropped connection or a fail-over, too short to be noticed."""
+UNUSABLE: Final = (config.ConfigException, OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
+"""What loading a configuration raises: its own exception, and others where a file has another shape than it trusts."""
+TLS_REASON: Final = re.compile(r"\[(?:\w+: )?(?P<kind>[A-Z_]+)\] (?P<reason>.*?) \(_ssl")
+"""What Python's ssl says, among the names of the classes that passed it on."""
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -60,9 +66,7 @@ class Connection:
         self, method: str, path: str, query: Query | None, body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         with self._answer(method, path, query, body, ANSWER_SECONDS) as answer:
-            data = json.loads(answer.data)
-        assert isinstance(data, dict), f"{path}: not a JSON object"
-        return data
+            return json_object(answer.data, self.server)
 
     @contextmanager
     def stream(self, path: str, query: Query, patience: float | None) -> Iterator[Iterator[bytes]]:
@@ -113,10 +117,12 @@ class Connection:
         try:
             yield
         except client.ApiException as error:  # raised by the HTTP layer for failures of TLS only
-            reason = " ".join(str(error.reason).split())
-            if "CERTIFICATE_VERIFY_FAILED" in reason:
+            text = " ".join(str(error.reason).split())
+            known = TLS_REASON.search(text)
+            reason = known["reason"] if known else text
+            if known and known["kind"] in {"CERTIFICATE_VERIFY_FAILED", "NO_CERTIFICATE_OR_CRL_FOUND"}:
                 raise ClusterError(
-                    f"{self.server} is not who it should be: {reason}; correct certificate-authority in the kubeconfig"
+                    f"cannot trust {self.server}: {reason}; correct certificate-authority in the kubeconfig"
                 ) from error
             raise self._unavailable(reason) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -127,6 +133,21 @@ class Connection:
             f"cannot reach the Kubernetes API at {self.server}: {reason}; is the cluster up, and is this the right "
             "kubeconfig (--kubeconfig, --context)?"
         )
+
+
+def json_object(data: bytes, server: str) -> dict[str, Any]:
+    """The JSON object that an answer holds.
+
+    Raises:
+        ClusterError: it holds none, so that whoever answered is no Kubernetes API server.
+    """
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ClusterError(f"{server} is no Kubernetes API: it does not answer in JSON; correct the kubeconfig")
+    return value
 
 
 def plain_reason(error: Exception) -> str:
@@ -165,8 +186,9 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Conne
         raise ClusterError(f"no kubeconfig at {files}; pass --kubeconfig or set KUBECONFIG")
     try:
         namespace = load_service_account(settings) if in_pod else load_kubeconfig(settings, files, context)
-    except (config.ConfigException, OSError) as error:
-        raise ClusterError(f"{error}; correct {files}, or choose one of its contexts with --context") from error
+    except UNUSABLE as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"{reason}; correct {files}, or choose one of its contexts with --context") from error
     settings.keep_alive = True  # or a watch never learns that the other side has vanished
     settings.retries = False  # what may be sent twice is decided in Connection.request
     api = client.ApiClient(settings)
@@ -181,13 +203,15 @@ def any_exists(files: str) -> bool:
 
 def load_kubeconfig(settings: client.Configuration, files: str, context: str | None) -> str:
     """Take the server and the user of a kubeconfig's context; its namespace."""
-    config.load_kube_config(files, context, settings)  # type: ignore[no-untyped-call]  # ships no types
-    contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]  # ships no types
+    config.load_kube_config(files, context, settings)  # ships no types
+    if not str(settings.host).startswith(("https://", "http://")):
+        raise config.ConfigException(f"the cluster's server is {settings.host!r}, which is no address")
+    contexts, current = config.list_kube_config_contexts(files)  # ships no types
     chosen = next((one for one in contexts if one["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")
 
 
 def load_service_account(settings: client.Configuration) -> str:
     """Take the server and the user that a pod is given; its namespace."""
-    config.load_incluster_config(settings)  # type: ignore[no-untyped-call]  # ships no types
+    config.load_incluster_config(settings)  # ships no types
     return (SERVICE_ACCOUNT / "namespace").read_text().strip()

@@ -8,7 +8,7 @@ DLTrainError
 |   `-- UnavailableError  not now: unreachable, restarting or overloaded
 |-- MissingSoftwareError  this machine lacks what the job needs to run on it
 |-- JobFailedError        the job ran and failed: its status.failure says why
-|-- WaitTimeoutError      a deadline that the caller set has passed
+|-- WaitTimeoutError      what was waited for did not come within the caller's deadline
 `-- ChannelError          a peer on the control channel broke the protocol
 """
 
@@ -86,7 +86,7 @@ class JobFailedError(DLTrainError):
 
 
 class WaitTimeoutError(DLTrainError):
-    """The condition waited for did not come within the caller's deadline."""
+    """The condition waited for did not come within the caller's deadline, or cannot come any more."""
 
 
 class ChannelError(DLTrainError):

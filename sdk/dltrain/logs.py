@@ -5,17 +5,20 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dltrain.api.job import DLTrainJob
 from dltrain.connection import Connection
-from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
+from dltrain.errors import DLTrainError, NotFoundError, UnavailableError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 
 PAUSE_SECONDS: Final = 1.0
 """Between two looks for a pod that is to come."""
+SILENCE_SECONDS: Final = 30.0
+"""Without a line a log is asked for anew from where it was: the node may have gone without a word."""
 PREFIX: Final = re.compile(r"\[rank (\d+)\] ")
 
 
@@ -28,7 +31,6 @@ class Pod:
     incarnation: int
     started: bool
     """Whether its container has started, so that there is a log."""
-    ended: bool
 
 
 def pod_of(manifest: dict[str, Any]) -> Pod:
@@ -39,7 +41,6 @@ def pod_of(manifest: dict[str, Any]) -> Pod:
         index=int(labels[INDEX_LABEL]),
         incarnation=int(labels[INCARNATION_LABEL]),
         started=phase in {"Running", "Succeeded", "Failed"},
-        ended=phase in {"Succeeded", "Failed"},
     )
 
 
@@ -56,84 +57,155 @@ class LogReader:
         self, connection: Connection, job: DLTrainJob, rank: int | None, look: Callable[[], DLTrainJob]
     ) -> None:
         self._connection, self._job, self._rank, self._look = connection, job, rank, look
-        self._stop = threading.Event()
 
     def lines(self, *, follow: bool) -> Iterator[str]:
         """The lines of the pods there are, or of all pods until the job has finished."""
-        if not follow:
-            for pod in self._pods():
-                if pod.started and self._wanted_index(pod.index):
-                    yield from (line for _, line in self._read(pod, follow=False, since=""))
+        if follow:
+            yield from self._follow()
             return
-        merged: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
-        indexes = [index for index in range(self._job.spec.workers.replicas) if self._wanted_index(index)]
-        for index in indexes:
-            threading.Thread(target=self._follow, args=(index, merged), daemon=True).start()
-        try:
-            open_ends = len(indexes)
-            while open_ends:
-                if (line := merged.get()) is None:
-                    open_ends -= 1
-                else:
-                    yield line
-        finally:
-            self._stop.set()
+        for pod in self._pods():
+            yield from (line for _, line in self.read(pod, follow=False) if self.wants(line))
 
-    def _wanted_index(self, index: int) -> bool:
-        return self._rank is None or self._rank // self._job.spec.workers.slots == index
+    def _follow(self) -> Iterator[str]:
+        """The lines of all pods as they come, until the job has finished and every log has been read."""
+        merged = Merge(self)
+        try:
+            finished = False
+            while not finished or merged.reading:
+                finished = finished or self._finished()
+                merged.read_also(self._pods_if_reachable())
+                merged.finished = finished
+                yield from merged.lines(PAUSE_SECONDS)
+        finally:
+            merged.stop()
 
     def _pods(self) -> list[Pod]:
+        """The pods that have a log and may have lines of the rank."""
         path = f"/api/v1/namespaces/{self._job.namespace}/pods"
-        found = self._connection.request("GET", path, {"labelSelector": f"{JOB_LABEL}={self._job.name}"})
-        return sorted(map(pod_of, found["items"]), key=lambda pod: (pod.index, pod.incarnation))
+        selector = f"{JOB_LABEL}={self._job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
+        found = self._connection.request("GET", path, {"labelSelector": selector})
+        pods = [pod for pod in map(pod_of, found["items"]) if pod.started and self._wanted(pod.index)]
+        return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
 
-    def _follow(self, index: int, merged: queue.Queue[str | None]) -> None:
-        """Put the lines of one worker's pods, one after the other, until the job has finished."""
-        read = 0
+    def _wanted(self, index: int) -> bool:
+        return self._rank is None or self._rank // self._job.spec.workers.slots == index
+
+    def wants(self, line: str) -> bool:
+        """Whether a line is asked for."""
+        return self._rank is None or rank_of(line) == self._rank
+
+    def _pods_if_reachable(self) -> list[Pod]:
         try:
-            while not self._stop.is_set():
-                finished = self._finished()
-                for pod in self._pods():
-                    if pod.index == index and pod.incarnation > read and pod.started:
-                        self._read_to_end(pod, merged)
-                        read = pod.incarnation
-                if finished:
-                    break
-                self._stop.wait(PAUSE_SECONDS)
-        except DLTrainError as error:
-            merged.put(f"(the log of worker {index} cannot be followed any further: {error})")
-        finally:
-            merged.put(None)
-
-    def _read_to_end(self, pod: Pod, merged: queue.Queue[str | None]) -> None:
-        """Put one pod's lines; goes on where a broken connection left off."""
-        since = ""
-        while not self._stop.is_set():
-            try:
-                for time, line in self._read(pod, follow=True, since=since):
-                    since = time
-                    merged.put(line)
-            except UnavailableError:
-                self._stop.wait(PAUSE_SECONDS)
-            except (NotFoundError, ClusterError):
-                return  # the pod is gone, or its node is
-            else:
-                return
+            return self._pods()
+        except UnavailableError:
+            return []
 
     def _finished(self) -> bool:
         try:
-            return self._look().status.finished
+            job = self._look()
         except NotFoundError:
             return True
+        except UnavailableError:
+            return False
+        return job.status.finished or job.metadata.uid != self._job.metadata.uid
 
-    def _read(self, pod: Pod, *, follow: bool, since: str) -> Iterator[tuple[str, str]]:
+    def read_on(self, pod: Pod, pause: Callable[[], bool]) -> Iterator[str]:
+        """The lines of a pod to its end; goes on where a broken connection left off.
+
+        Args:
+            pod: whose log.
+            pause: called while its node or the API server is away; whether to try again.
+        """
+        since = ""
+        while True:
+            try:
+                for moment, line in self.read(pod, follow=True, since=since):
+                    since = moment
+                    if self.wants(line):
+                        yield line
+            except UnavailableError:
+                if not pause():
+                    return
+            else:
+                return
+
+    def read(self, pod: Pod, *, follow: bool, since: str = "") -> Iterator[tuple[str, str]]:
         """The lines of a pod after a moment, each with its own moment (RFC 3339, to the nanosecond)."""
         path = f"/api/v1/namespaces/{self._job.namespace}/pods/{pod.name}/log"
         query: dict[str, str | int | bool] = {"container": WORKER_CONTAINER, "timestamps": True, "follow": follow}
         if since:
             query["sinceTime"] = since
-        with self._connection.stream(path, query, patience=None if follow else 60.0) as lines:
+        with self._connection.stream(path, query, SILENCE_SECONDS) as lines:
             for raw in lines:
-                time, _, line = raw.decode(errors="replace").partition(" ")
-                if time > since and (self._rank is None or rank_of(line) == self._rank):
-                    yield time, line
+                moment, _, line = raw.decode(errors="replace").partition(" ")
+                if moment > since:
+                    yield moment, line
+
+
+class Merge:
+    """The logs of several pods as one stream, each read by a thread of its own."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self.finished = False
+        """Whether no log will grow any more: what cannot be read now is not waited for."""
+        self._reader = reader
+        self._threads: dict[str, threading.Thread] = {}
+        self._lines: queue.Queue[str | DLTrainError] = queue.Queue(maxsize=10_000)
+        self._stopped = threading.Event()
+
+    @property
+    def reading(self) -> bool:
+        """Whether more lines may come from the pods known so far."""
+        alive = any(thread.is_alive() for thread in self._threads.values())  # asked first: the last lines come before
+        return alive or not self._lines.empty()
+
+    def read_also(self, pods: Iterable[Pod]) -> None:
+        """Read these pods too, if they are new."""
+        for pod in pods:
+            if pod.name not in self._threads:
+                self._threads[pod.name] = threading.Thread(target=self._read_to_end, args=(pod,), daemon=True)
+                self._threads[pod.name].start()
+
+    def lines(self, seconds: float) -> Iterator[str]:
+        """The lines that come within some time.
+
+        Raises:
+            DLTrainError: a log may not be read.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                line = self._lines.get(timeout=left)
+            except queue.Empty:
+                return
+            if isinstance(line, DLTrainError):
+                raise line
+            yield line
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        self._stopped.set()
+
+    def _read_to_end(self, pod: Pod) -> None:
+        try:
+            for line in self._reader.read_on(pod, self._pause):
+                if not self._put(line):
+                    return
+        except NotFoundError:
+            return
+        except DLTrainError as error:
+            self._put(error)
+
+    def _pause(self) -> bool:
+        """Wait a little; whether it is worth while to go on after that."""
+        return not self.finished and not self._stopped.wait(PAUSE_SECONDS)
+
+    def _put(self, line: str | DLTrainError) -> bool:
+        """Hand over a line; whether there is still somebody to take lines."""
+        while not self._stopped.is_set():
+            try:
+                self._lines.put(line, timeout=PAUSE_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False

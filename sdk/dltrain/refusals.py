@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dltrain.api.wording import PATH, Location, field_names, location_of, problem_of
 from dltrain.errors import (
     AlreadyExistsError,
     ClusterError,
@@ -18,8 +19,33 @@ from dltrain.errors import (
     UnavailableError,
 )
 
-CAUSE: Final = re.compile(r'(?:Invalid|Unsupported) value: (?:(?P<value>"[^"]*"|[^\s:]+): )?(?P<rule>.+)', re.DOTALL)
-"""What the API server writes before the rule that was broken."""
+VALUE: Final = r'"(?:[^"\\]|\\.)*"|[\[{].*[\]}]|[^\s:]+'
+BODY: Final = re.compile(
+    rf"(?P<kind>[A-Z][a-z]+(?: [a-z]+)?)(?:: (?P<value>{VALUE})(?=:|$))?(?:: (?P<detail>.+))?", re.DOTALL
+)
+"""What the API server says of one field: the kind of error, the value found, and the rule in words."""
+SCHEMA_RULES: Final = (
+    (re.compile(r"should be greater than or equal to (?P<ge>\S+)"), "greater_than_equal"),
+    (re.compile(r"should be greater than (?P<gt>\S+)"), "greater_than"),
+    (re.compile(r"should be less than or equal to (?P<le>\S+)"), "less_than_equal"),
+    (re.compile(r"should be less than (?P<lt>\S+)"), "less_than"),
+    (re.compile(r"should match '(?P<pattern>.+)'", re.DOTALL), "string_pattern_mismatch"),
+    (re.compile(r"should be at least (?P<min_length>\d+) chars long"), "string_too_short"),
+    (re.compile(r"may not be more than (?P<max_length>\d+) bytes?"), "string_too_long"),
+    (re.compile(r"should have at least (?P<min_length>\d+) items"), "too_short"),
+    (re.compile(r"must have at most (?P<max_length>\d+) items?"), "too_long"),
+    (re.compile(r"supported values: (?P<expected>.+)"), "literal_error"),
+)
+"""How the API server words the rules of a schema, and what our validation calls the same rule."""
+SCHEMA_TYPES: Final = {
+    "integer": "int_type",
+    "number": "float_type",
+    "boolean": "bool_type",
+    "string": "string_type",
+    "object": "dict_type",
+    "array": "tuple_type",
+    "integer,string": "string_pattern_mismatch",
+}
 INSTALL: Final = "`kubectl apply -k manifests/` installs dltrain"
 
 
@@ -109,26 +135,73 @@ def invalid(answer: Answer) -> DLTrainError:
     """The object breaks rules that the server checks."""
     causes = answer.status.get("details", {}).get("causes") or [{"message": answer.message}]
     told = [cause for cause in causes if cause.get("field") != "<nil>"]  # which only says that not all was checked
-    return SpecError([problem(cause) for cause in told])
+    return SpecError(one_a_field([problem(cause) for cause in told]))
 
 
-def problem(cause: Mapping[str, Any]) -> Problem:
-    """One cause of a refusal, in the form that our own validation uses."""
+def one_a_field(found: Sequence[tuple[Problem, bool]]) -> list[Problem]:
+    """The problems, without those in the server's words of a field for which there are better ones.
+
+    Args:
+        found: each problem, and whether it is in words of our own.
+    """
+    ours = {known.path: known for known, own in reversed(found) if own}
+    return list(dict.fromkeys(ours.get(each.path, each) if not own else each for each, own in found))
+
+
+def problem(cause: Mapping[str, Any]) -> tuple[Problem, bool]:
+    """One cause of a refusal, in the words of our own validation where it has them, and whether it has."""
     path, text = str(cause.get("field", "")), str(cause.get("message", ""))
-    found = CAUSE.fullmatch(text)
-    if found is None:
-        return Problem(path, text)
-    rule, _, remedy = found["rule"].removeprefix(f"{path} in body ").partition("; ")
-    return Problem(path, rule, found["value"] or "", remedy)
+    body = BODY.fullmatch(text)
+    if body is None or not PATH.fullmatch(path):
+        return Problem(path, text, remedy="correct the value"), False
+    location, value, detail = location_of(path), body["value"] or "", body["detail"] or ""
+    if body["kind"] == "Required value":
+        return problem_of("missing", location, {}, ""), True
+    rule = detail.removeprefix(f"{path} in body ")
+    known = schema_problem(location, rule, value) or rule_problem(path, rule, value)
+    return known or Problem(path, rule or text, value, "correct the value"), known is not None
+
+
+def schema_problem(location: Location, rule: str, value: str) -> Problem | None:
+    """A problem that the API server words in its own way, in our words; None if the words are already ours."""
+    if wanted := re.match(r"must be of type ([\w,]+)", rule):
+        found = value.strip('"')
+        return problem_of(SCHEMA_TYPES.get(wanted[1], ""), location, {"msg": rule}, f"a value of type {found}")
+    for pattern, kind in SCHEMA_RULES:
+        if told := pattern.fullmatch(rule):
+            return problem_of(
+                kind, location, {name: in_single_quotes(text) for name, text in told.groupdict().items()}, value
+            )
+    return None
+
+
+def in_single_quotes(words: str) -> str:
+    """A list of words in double quotes, written as our own validation does."""
+    quoted = re.findall(r'"([^"]*)"', words)
+    return " or ".join(f"'{word}'" for word in quoted) or words
+
+
+def rule_problem(path: str, text: str, value: str) -> Problem | None:
+    """A problem that the CustomResourceDefinition words as our validation does; None for other people's words."""
+    rule, found, remedy = text.partition("; ")
+    told = re.fullmatch(r"(?P<rule>.*) \(got (?P<value>.*)\)", rule, re.DOTALL)
+    parts = (told["rule"], told["value"]) if told else (rule, value)
+    return Problem(path, *parts, remedy) if found else None
 
 
 def malformed(answer: Answer) -> DLTrainError:
     """The server could not decode the object: strictly, so that no field is dropped in silence."""
     fields = re.findall(r'unknown field "([^"]+)"', answer.message)
-    if not fields:
-        return other(answer)
+    return SpecError([unknown_field(path) for path in fields]) if fields else other(answer)
+
+
+def unknown_field(path: str) -> Problem:
+    """A field that the cluster does not know; perhaps nobody does."""
+    location = location_of(path)
+    if location[-1] not in field_names(location[:-1]):
+        return problem_of("extra_forbidden", location, {}, "")
     remedy = f"the cluster has an older dltrain: upgrade it ({INSTALL}), or remove the field"
-    return SpecError([Problem(name, "is not a field that the cluster knows", remedy=remedy) for name in fields])
+    return Problem(path, "is not a field that the cluster knows", remedy=remedy)
 
 
 def busy(answer: Answer) -> UnavailableError:

@@ -21,14 +21,15 @@ class Reporter:
 
     def __init__(self, address: str | None, rank: int) -> None:
         self.rank = rank
-        self._address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._address = address or ""
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_UNIX, kind) if address else None
         self._last = -INTERVAL_SECONDS
 
     @property
     def connected(self) -> bool:
         """Whether there is an agent to report to."""
-        return self._address is not None
+        return self._socket is not None
 
     def progress(self, report: ProgressReport) -> None:
         """Send progress if the last was sent a while ago; never blocks, never raises."""
@@ -43,7 +44,7 @@ class Reporter:
         self._send(report, timeout=SURE_SECONDS)
 
     def _send(self, report: ProgressReport | CheckpointReport | ResultsReport, timeout: float) -> None:
-        if self._address is None:
+        if self._socket is None:
             return
         data = report.model_dump_json(by_alias=True, exclude_none=True).encode()
         assert len(data) <= MAX_REPORT_BYTES, f"a report of {len(data)} bytes"
@@ -55,7 +56,8 @@ class Reporter:
 
     def close(self) -> None:
         """Release the socket."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
 _reporter: Reporter | None = None
@@ -77,7 +79,10 @@ def report(*, step: int | None = None, total: int | None = None, loss: float | N
     Args:
         step: steps done.
         total: steps in all.
-        loss: the newest training loss.
+        loss: the newest training loss; a tensor or array of one element does, too.
     """
     mine = reporter()
-    mine.progress(ProgressReport(rank=mine.rank, step=step, total=total, loss=loss))
+    if not mine.connected:
+        return
+    number = None if loss is None else float(loss)
+    mine.progress(ProgressReport(rank=mine.rank, step=step, total=total, loss=number))

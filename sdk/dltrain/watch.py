@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
-from dltrain.api.job import DLTrainJob
+from dltrain.api.job import NAME_FORM, NAME_PATTERN, DLTrainJob
+from dltrain.api.parse import stored_job
+from dltrain.api.wording import shown
 from dltrain.connection import Connection, Query
-from dltrain.errors import UnavailableError, WaitTimeoutError
+from dltrain.errors import Problem, SpecError, UnavailableError, WaitTimeoutError
 from dltrain.names import API_VERSION, PLURAL
 from dltrain.refusals import ExpiredError
 
@@ -28,14 +32,25 @@ class JobEvent:
     job: DLTrainJob
 
 
-def jobs_path(namespace: str, name: str = "") -> str:
-    """The path of a namespace's jobs, or of one of them."""
-    return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}" + (f"/{name}" if name else "")
+def jobs_path(namespace: str) -> str:
+    """The path of a namespace's jobs."""
+    return f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/{PLURAL}"
+
+
+def job_path(namespace: str, name: str) -> str:
+    """The path of one job.
+
+    Raises:
+        SpecError: no job can have that name; without this an empty one would mean all jobs.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise SpecError([Problem("metadata.name", NAME_FORM.rule, shown(name), NAME_FORM.remedy)])
+    return f"{jobs_path(namespace)}/{name}"
 
 
 @dataclass
 class JobWatch:
-    """Yields a job's state now and after each change; never misses the last one."""
+    """Yields the jobs' state now and after each change; never misses the last one, nor the end of a known job."""
 
     connection: Connection
     namespace: str
@@ -45,7 +60,8 @@ class JobWatch:
     """On the monotonic clock; None never ends."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _known: dict[str, DLTrainJob] = field(default_factory=dict)
+    known: dict[str, DLTrainJob] = field(default_factory=dict)
+    """The jobs as they were last seen, by uid: only what is different from them is an event."""
 
     def events(self) -> Iterator[JobEvent]:
         """The jobs there are, then every change.
@@ -62,22 +78,23 @@ class JobWatch:
             except ExpiredError:
                 continue  # the history was compacted: list anew
             except UnavailableError:
-                self.sleep(min(PAUSE_SECONDS, self._left() or 0.0))
+                left = self._left()
+                self.sleep(PAUSE_SECONDS if left is None else min(PAUSE_SECONDS, left))
 
     def _query(self) -> dict[str, str | int | bool]:
-        return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        return {} if self.name is None else {"fieldSelector": f"metadata.name={self.name}"}
 
     def _list(self) -> Generator[JobEvent, None, str]:
         """What has changed since the last known state."""
         found = self.connection.request("GET", jobs_path(self.namespace), self._query())
-        jobs = {job.metadata.uid: job for job in map(job_of, found["items"])}
-        for uid, job in list(self._known.items()):
+        jobs = {job.metadata.uid: job for job in map(stored_job, found["items"])}
+        for uid, job in list(self.known.items()):
             if uid not in jobs:
-                del self._known[uid]
+                del self.known[uid]
                 yield JobEvent("DELETED", job)
         for uid, job in jobs.items():
-            old = self._known.get(uid)
-            self._known[uid] = job
+            old = self.known.get(uid)
+            self.known[uid] = job
             if old is None or old.metadata.resource_version != job.metadata.resource_version:
                 yield JobEvent("ADDED" if old is None else "MODIFIED", job)
         return str(found["metadata"]["resourceVersion"])
@@ -93,20 +110,20 @@ class JobWatch:
             "allowWatchBookmarks": True,
             "timeoutSeconds": seconds,
         }
-        with self.connection.stream(jobs_path(self.namespace), query, patience=seconds + 10.0) as lines:
+        patience = seconds + (10.0 if left is None else 1.0)
+        with self.connection.stream(jobs_path(self.namespace), query, patience) as lines:
             for line in lines:
-                event = json.loads(line)
-                raise_error(event)
-                version = str(event["object"]["metadata"]["resourceVersion"])
-                if event["type"] != "BOOKMARK":
-                    yield self._noted(event["type"], job_of(event["object"]))
+                kind, thing = event_of(line)
+                version = str(thing["metadata"]["resourceVersion"])
+                if kind != "BOOKMARK":
+                    yield self._noted(kind, stored_job(thing))
         return version
 
     def _noted(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], job: DLTrainJob) -> JobEvent:
         if kind == "DELETED":
-            self._known.pop(job.metadata.uid, None)
+            self.known.pop(job.metadata.uid, None)
         else:
-            self._known[job.metadata.uid] = job
+            self.known[job.metadata.uid] = job
         return JobEvent(kind, job)
 
     def _left(self) -> float | None:
@@ -123,21 +140,18 @@ class JobWatch:
         return left
 
 
-def raise_error(event: Mapping[str, Any]) -> None:
-    """Raise what an ERROR event of a watch means.
+def event_of(line: bytes) -> tuple[Any, Mapping[str, Any]]:
+    """The kind and the object of one event of a watch.
 
     Raises:
         ExpiredError: the version asked for is too old.
-        UnavailableError: anything else; the watch is to begin anew.
+        UnavailableError: the line is broken off, or tells of another error; the watch is to begin anew.
     """
-    if event["type"] == "ERROR":
-        status = event["object"]
-        raise (ExpiredError if status.get("code") == 410 else UnavailableError)(str(status.get("message")))
-
-
-def job_of(manifest: Mapping[str, Any]) -> DLTrainJob:
-    """A job as the API server has it.
-
-    What an older or newer dltrain has stored need not satisfy today's rules to be shown.
-    """
-    return DLTrainJob.model_validate(manifest)
+    try:
+        event = json.loads(line)
+        kind, thing = event["type"], event["object"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise UnavailableError("a watch was broken off in the middle of a line") from error
+    if kind == "ERROR":
+        raise (ExpiredError if thing.get("code") == 410 else UnavailableError)(str(thing.get("message")))
+    return kind, thing

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+STORED: Final = "stored"
+"""The validation context of a job read back from the cluster, which has accepted it: rules are not asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The value that breaks a rule, stated for the API server and for Python."""
+
+    cel: str
+    """An expression of any type, as cheap as the API server asks for: string(NUMBER) + TEXT, say, is refused."""
+    text: Callable[[Any], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule across the fields of one model, stated for the API server (CEL) and for Python."""
 
-    cel: str
+    cel: str | None
+    """None for what the API server sees to by itself."""
     holds: Callable[[Any], bool] | None
     """None for transition rules, which compare with the stored object and only the API server can check."""
     message: str
     """What must hold and what to do about it: `RULE; REMEDY`."""
+    at: tuple[str, ...] = ()
+    """The field at fault below the model, step by step; the model itself by default."""
+    found: Found | None = None
+    """The value to show; none where the rule says it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a pattern asks for, in words; stands beside it in a field's annotation."""
+
+    rule: str
+    remedy: str
 
 
 class SpecModel(BaseModel):
@@ -36,10 +61,11 @@ class SpecModel(BaseModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="after")
-    def _keep_rules(self) -> Self:
-        for rule in self.rules:
+    def _keep_rules(self, info: ValidationInfo) -> Self:
+        for rule in () if info.context == STORED else self.rules:
             if rule.holds is not None and not rule.holds(self):
-                raise PydanticCustomError("rule", "{message}", {"message": rule.message})
+                found = rule.found.text(self) if rule.found else ""
+                raise PydanticCustomError("rule", "{message}", {"message": rule.message, "at": rule.at, "found": found})
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,10 +81,16 @@ def exactly_one_of(*names: str) -> Rule:
     """
     aliases = [to_camel(name) for name in names]
     present = ", ".join(f"has(self.{alias})" for alias in aliases)
+
+    def present_in(model: Any) -> int:
+        return sum(getattr(model, name) is not None for name in names)
+
+    count = f"[{present}].filter(set, set).size()"
     return Rule(
-        cel=f"[{present}].filter(set, set).size() == 1",
-        holds=lambda model: sum(getattr(model, name) is not None for name in names) == 1,
+        cel=f"{count} == 1",
+        holds=lambda model: present_in(model) == 1,
         message=f"must set exactly one of {', '.join(aliases)}; set one and remove the others",
+        found=Found(count, lambda model: str(present_in(model))),
     )
 
 

@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel
 
 from dltrain.api.base import Rule
-from dltrain.api.job import DLTrainJob, JobSpec
-from dltrain.api.parse import models_in
+from dltrain.api.job import JobSpec, Metadata
 from dltrain.api.status import JobStatus
+from dltrain.api.wording import models_in
 from dltrain.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
 
 Schema = dict[str, Any]
@@ -84,7 +84,8 @@ def resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schem
 def int_or_string(schema: Schema) -> Schema:
     """The schema of a quantity, the one union in the contract."""
     assert schema["anyOf"] == [{"type": "integer"}, {"type": "string"}], f"no structural schema for {schema}"
-    return {"x-kubernetes-int-or-string": True, "anyOf": schema["anyOf"], "pattern": schema["pattern"]}
+    kept = {key: schema[key] for key in ("anyOf", "pattern", "maxLength", "minimum", "maximum")}
+    return {"x-kubernetes-int-or-string": True, **kept}
 
 
 def described(schema: Schema) -> Schema:
@@ -103,7 +104,7 @@ def exclusive_bounds(schema: Schema) -> Schema:
 
 def with_rules(schema: Schema, model: type[BaseModel]) -> Schema:
     """A structural schema with the rules of its model, and of the models below it, as CEL validations."""
-    rules = [validation(rule) for rule in getattr(model, "rules", ())]
+    rules = [validation(rule) for rule in getattr(model, "rules", ()) if rule.cel]
     if "properties" not in schema:
         return schema
     properties = dict(schema["properties"])
@@ -126,7 +127,20 @@ def nested(schema: Schema, model: type[BaseModel]) -> Schema:
 
 def validation(rule: Rule) -> dict[str, str]:
     """A rule as the API server evaluates it."""
-    return {"rule": rule.cel, "message": rule.message}
+    assert rule.cel, f"the API server cannot evaluate: {rule.message}"
+    result = {"rule": rule.cel, "message": rule.message}
+    if rule.found:
+        must, _, remedy = rule.message.partition("; ")
+        result["messageExpression"] = f"{quoted(f'{must} (got %s); {remedy}')}.format([{rule.found.cel}])"
+    if rule.at:
+        result["fieldPath"] = "".join(f".{part}" if part.isidentifier() else f"['{part}']" for part in rule.at)
+    return result
+
+
+def quoted(text: str) -> str:
+    """A string literal of CEL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def immutable(name: str) -> dict[str, str]:
@@ -141,6 +155,13 @@ def model_schema(model: type[BaseModel]) -> Schema:
     """The structural schema of a model."""
     schema = model.model_json_schema(by_alias=True)
     return with_rules(structural(schema, schema.get("$defs", {})), model)
+
+
+def metadata_schema() -> Schema:
+    """The restrictions of the metadata; Kubernetes allows them for the names only."""
+    properties = Metadata.model_json_schema(by_alias=True)["properties"]
+    names = {name: {"type": "string", "pattern": properties[name]["pattern"]} for name in ("name", "generateName")}
+    return {"type": "object", "properties": names}
 
 
 def status_schema() -> Schema:
@@ -171,11 +192,10 @@ def custom_resource_definition() -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": metadata_schema(),
             "spec": model_schema(JobSpec),
             "status": status_schema(),
         },
-        "x-kubernetes-validations": [validation(rule) for rule in DLTrainJob.rules],
     }
     version = {
         "name": VERSION,

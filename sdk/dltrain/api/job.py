@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from dltrain.api.base import Rule, SpecModel, exactly_one_of
+from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint, RunPolicy, Storage
 from dltrain.api.status import JobStatus
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
 
-NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$"
+NAME_PATTERN: Final = r"^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$"
 """Names a Service and, with an index and an incarnation appended, pods and host names (RFC 1035 labels)."""
+NAME_FORM: Final = Form(
+    "must be at most 52 lower-case letters, digits and dashes, starting with a letter, not ending with a dash",
+    "choose such a name",
+)
+PREFIX_FORM: Final = Form(
+    "must be at most 47 lower-case letters, digits and dashes, starting with a letter", "choose such a prefix"
+)
+NAMESPACE_FORM: Final = Form(
+    "must be at most 63 lower-case letters, digits and dashes, not starting or ending with a dash",
+    "write the name of a namespace",
+)
 
 
 class Metadata(BaseModel):
-    """The parts of Kubernetes' ObjectMeta that dltrain reads; the others are left alone."""
+    """Kubernetes' ObjectMeta: what dltrain reads of it, and what else a user may write."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
     )
 
-    name: Annotated[str, Field(pattern=f"^$|{NAME_PATTERN}")] = ""
+    name: Annotated[str, Field(pattern=f"^$|{NAME_PATTERN}"), NAME_FORM] = ""
     """The job's name: at most 52 lower-case letters, digits and dashes, starting with a letter."""
-    generate_name: Annotated[str, Field(pattern=r"^$|^[a-z][-a-z0-9]{0,46}$")] = ""
+    generate_name: Annotated[str, Field(pattern=r"^$|^[a-z][-a-z0-9]{0,46}$"), PREFIX_FORM] = ""
     """A prefix from which the API server makes a unique name, if name is absent."""
-    namespace: str = ""
+    namespace: Annotated[str, Field(pattern=r"^$|^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), NAMESPACE_FORM] = ""
     """The job's namespace."""
     uid: str = ""
     """Set by the API server."""
@@ -46,6 +57,16 @@ class Metadata(BaseModel):
     """Set by the API server."""
     deletion_timestamp: datetime | None = None
     """Set by the API server once the job is being deleted."""
+    deletion_grace_period_seconds: int | None = None
+    """Set by the API server once the job is being deleted."""
+    self_link: str | None = None
+    """Set by API servers of long ago."""
+    managed_fields: tuple[dict[str, Any], ...] = ()
+    """Set by the API server: who wrote which field."""
+    owner_references: tuple[dict[str, Any], ...] = ()
+    """The objects with which the job is deleted."""
+    finalizers: tuple[str, ...] = ()
+    """What has to happen before the job is gone."""
 
 
 class JobSpec(SpecModel):
@@ -53,6 +74,13 @@ class JobSpec(SpecModel):
 
     rules = (
         exactly_one_of("pipeline", "command"),
+        Rule(
+            cel="!has(self.command) || self.command.size() == 0 || self.command[0] != ''",
+            holds=lambda spec: spec.command is None or spec.command[0] != "",
+            message="must name a program; write it as the first entry",
+            at=("command",),
+            found=Found("self.command[0]", lambda _: ""),
+        ),
         *(
             Rule(
                 cel=f"has(self.{name}) == has(oldSelf.{name})",
@@ -86,10 +114,10 @@ class DLTrainJob(SpecModel):
 
     rules = (
         Rule(
-            cel=f"self.metadata.name.matches('{NAME_PATTERN}')",
+            cel=None,
             holds=lambda job: bool(job.metadata.name or job.metadata.generate_name),
-            message="must have a metadata.name of at most 52 lower-case letters, digits and dashes, "
-            "starting with a letter; choose such a name",
+            message="is required; add it",
+            at=("metadata", "name"),
         ),
     )
 
@@ -117,9 +145,22 @@ class DLTrainJob(SpecModel):
     def to_manifest(self) -> dict[str, Any]:
         """The job as a user would write it: no status, no fields of the API server's, no unset defaults."""
         manifest = self.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, exclude={"status": True, "metadata": SERVER_FIELDS}
+            mode="json",
+            by_alias=True,
+            exclude_unset=True,
+            exclude_none=True,
+            exclude={"status": True, "metadata": SERVER_FIELDS},
         )
         return {"apiVersion": self.api_version, "kind": self.kind, **manifest}
 
 
-SERVER_FIELDS = {"uid", "generation", "resource_version", "creation_timestamp", "deletion_timestamp"}
+SERVER_FIELDS: Final = {
+    "uid",
+    "generation",
+    "resource_version",
+    "creation_timestamp",
+    "deletion_timestamp",
+    "deletion_grace_period_seconds",
+    "self_link",
+    "managed_fields",
+}

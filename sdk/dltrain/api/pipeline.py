@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Count, Fraction, Rule, SpecModel
+from dltrain.api.base import Count, Form, Found, Fraction, Rule, SpecModel
 
 NAMED_SOURCES: Final = ("fashion-mnist",)
 
@@ -45,10 +45,16 @@ class Data(SpecModel):
         Rule(
             cel="self.source.startsWith('file://') == has(self.format)",
             holds=lambda data: data.source.startswith("file://") == (data.format is not None),
-            message="must have a format exactly when source is a file:// address; add format: idx or npz, or remove it",
+            message="must be given exactly when source is a file:// address; add format: idx or npz, or remove it",
+            at=("format",),
+            found=Found("self.source", lambda data: data.source),
         ),
     )
-    source: Annotated[str, Field(pattern=r"^(fashion-mnist|file:///.+)$", max_length=1024)]
+    source: Annotated[
+        str,
+        Field(pattern=r"^(fashion-mnist|file:///.+)$", max_length=1024),
+        Form("must be a named set or a file:// address", "write fashion-mnist, or file:///PATH with a format"),
+    ]
     """A named set (fashion-mnist), or file:///PATH as the worker sees it, with a format."""
     format: Literal["idx", "npz"] | None = None
     """Of a file:// source: idx (a folder with the four MNIST-style files) or npz (x_train, y_train, x_test, y_test)."""
@@ -99,7 +105,9 @@ class Train(SpecModel):
         Rule(
             cel="!has(self.schedule) || self.schedule.warmupEpochs <= double(self.epochs)",  # absent in a default: {}
             holds=lambda train: train.schedule.warmup_epochs <= train.epochs,
-            message="must not warm up for longer than it trains; lower schedule.warmupEpochs or raise epochs",
+            message="must not be longer than the training; lower it or raise epochs",
+            at=("schedule", "warmupEpochs"),
+            found=Found("self.schedule.warmupEpochs", lambda train: f"{train.schedule.warmup_epochs:g}"),
         ),
     )
     epochs: Count = 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Seconds, SpecModel
+from dltrain.api.base import Form, Seconds, SpecModel
+
+CLAIM_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""An RFC 1123 subdomain."""
 
 
 class RunPolicy(SpecModel):
@@ -34,5 +37,9 @@ class Checkpoint(SpecModel):
 class Storage(SpecModel):
     """Where checkpoints and artefacts are kept."""
 
-    claim_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+    claim_name: Annotated[
+        str,
+        Field(pattern=CLAIM_PATTERN, max_length=253),
+        Form("must be the name of a PersistentVolumeClaim", "write lower-case letters, digits, dashes and dots"),
+    ]
     """A PersistentVolumeClaim of the job's namespace, mounted at /storage; ReadWriteMany for pods on several nodes."""

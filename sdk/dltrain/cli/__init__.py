@@ -18,7 +18,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; an error of dltrain's own is one message and an exit code, never a traceback."""
     try:
-        app()
+        app(prog_name="dltrain")
     except DLTrainError as error:
         sys.stderr.write(f"dltrain: {error}\n")
         sys.exit(exit_code(error))

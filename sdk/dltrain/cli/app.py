@@ -14,7 +14,13 @@ HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
 Exit codes: 0 done, 1 the job failed, 2 wrong usage or an invalid job, 3 the cluster refused or is out of reach,
 4 the time is up, 130 interrupted."""
 
-app: Final = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app: Final = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "run": running.run,

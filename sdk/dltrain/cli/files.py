@@ -9,16 +9,21 @@ from typing import Annotated
 import typer
 
 import dltrain
-from dltrain.api.parse import parse_job_file
 from dltrain.cli.exits import INVALID
 from dltrain.errors import SpecError
 
 
-def validate(files: Annotated[list[Path], typer.Argument(help="Job files.", show_default=False)]) -> None:
+def validate(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="The job files (YAML or JSON).", show_default=False)
+    ],
+) -> None:
     """Check job files and print every problem found.
 
     Example: dltrain validate job.yaml
     """
+    from dltrain.api.parse import parse_job_file  # noqa: PLC0415 - the models take time to import
+
     valid = True
     for file in files:
         try:
@@ -28,7 +33,10 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Job files.", show
             for problem in error.problems:
                 typer.echo(f"{file}: {problem}", err=True)
         else:
-            typer.echo(f"{file}: {job.name} is valid: {job.spec.workers.world_size} ranks")
+            ranks = job.spec.workers.world_size
+            typer.echo(
+                f"{file}: valid: {job.name or f'{job.metadata.generate_name}...'}, {ranks} rank{'s' * (ranks > 1)}"
+            )
     if not valid:
         raise typer.Exit(INVALID)
 

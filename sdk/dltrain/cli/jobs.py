@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from dltrain.cli.options import Context, Kubeconfig, Name, Namespace, Output, Timeout, client_of
-from dltrain.cli.render import for_scripts, screen, table
 
 
 def list_jobs(
-    selector: Annotated[str, typer.Option("--selector", "-l", help="Only jobs with these labels.")] = "",
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="Only jobs with these labels, as in team=vision.")
+    ] = "",
     output: Output = None,
     namespace: Namespace = None,
     context: Context = None,
@@ -22,13 +23,16 @@ def list_jobs(
 
     Example: dltrain list -n research -o name
     """
-    jobs = client_of(namespace, context, kubeconfig).list(selector)
+    from dltrain.cli.render import for_scripts, table  # noqa: PLC0415 - the models take time to import
+
+    client = client_of(namespace, context, kubeconfig)
+    jobs = client.list(selector)
     if output is not None:
         typer.echo(for_scripts(jobs, output, single=False))
     elif jobs:
         typer.echo(table(jobs, datetime.now(UTC)))
     else:
-        typer.echo("no jobs here; `dltrain submit FILE` submits one", err=True)
+        typer.echo(f"no jobs in namespace {client.namespace}", err=True)
 
 
 def status(
@@ -42,13 +46,15 @@ def status(
 
     Example: dltrain status fashion-cnn
     """
+    from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415 - the models take time to import
+
     job = client_of(namespace, context, kubeconfig).get(name)
     typer.echo(screen(job) if output is None else for_scripts([job], output, single=True))
 
 
 def logs(
     name: Name,
-    rank: Annotated[int | None, typer.Option(help="Only this rank's lines.", min=0)] = None,
+    rank: Annotated[int | None, typer.Option(metavar="RANK", help="Only this rank's lines.", min=0)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has finished.")] = False,
     namespace: Namespace = None,
     context: Context = None,
@@ -88,7 +94,7 @@ def delete(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Delete a job and all that belongs to it, but for what it has stored.
+    """Delete a job and its pods; what it has stored stays.
 
     Example: dltrain delete fashion-cnn --wait
     """

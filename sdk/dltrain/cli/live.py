@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from dltrain.api.channel import GroupStatus
 from dltrain.cli.render import progress_line
@@ -25,11 +25,16 @@ class Display:
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._quiet = quiet
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TaskProgressColumn())
-        details = TextColumn("{task.fields[details]}", markup=False)
-        self._bar = Progress(*columns, details, console=self._console, auto_refresh=True, refresh_per_second=5)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(20),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[details]}", markup=False),
+        )
+        self._bar = Progress(*columns, console=self._console, auto_refresh=True, refresh_per_second=5)
         self._task = self._bar.add_task("starting", total=None, details="")
-        self._said = ""
+        self._said: tuple[str, int | None, int] | None = None
 
     def open(self) -> AbstractContextManager[object]:
         """The display, for the length of a block."""
@@ -37,23 +42,28 @@ class Display:
 
     def line(self, text: str) -> None:
         """A line of output."""
-        if self._quiet:
-            return
-        if self._console.is_terminal:
-            self._bar.console.print(text)
-        else:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
+        if not self._quiet:
+            self._print(text)
 
     def status(self, status: GroupStatus) -> None:
         """A state of the run."""
         if self._console.is_terminal:
             self._show(status)
-        elif status.progress and status.progress.summary and (text := progress_line(status.progress)) != self._said:
-            if text[:30] != self._said[:30] or status.progress.percent in {0, 100}:
-                sys.stdout.write(f"{text}\n")
-                sys.stdout.flush()
-            self._said = text
+            return
+        progress = status.progress
+        if progress is None or progress.percent is None:
+            return
+        milestone = (progress.stage, progress.epoch, progress.percent // 10)
+        if milestone != self._said:
+            self._said = milestone
+            self._print(progress_line(progress))
+
+    def _print(self, text: str) -> None:
+        if self._console.is_terminal:
+            self._bar.console.print(text)
+        else:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
 
     def _show(self, status: GroupStatus) -> None:
         progress = status.progress

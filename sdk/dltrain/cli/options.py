@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-File = Annotated[Path, typer.Argument(help="The job file (YAML or JSON).", show_default=False)]
-Name = Annotated[str, typer.Argument(help="The job's name.", show_default=False)]
+if TYPE_CHECKING:
+    from dltrain.client import Client
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The job file (YAML or JSON).", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name.", show_default=False)]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the file; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the file, spec.FIELD=VALUE; may be repeated."),
 ]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="The namespace. Default: the kubeconfig's current one.")
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="The namespace. Default: the kubeconfig's current one."),
 ]
-Context = Annotated[str | None, typer.Option("--context", help="The kubeconfig's context.")]
-Kubeconfig = Annotated[Path | None, typer.Option("--kubeconfig", help="The kubeconfig file.")]
-Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds to wait. Default: as long as it takes.")]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one.")
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig", metavar="FILE", help="The kubeconfig. Default: $KUBECONFIG, ~/.kube/config or the pod's own."
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait. Default: as long as it takes."),
+]
 
 
 class Format(StrEnum):
@@ -29,10 +44,13 @@ class Format(StrEnum):
     NAME = "name"
 
 
-Output = Annotated[Format | None, typer.Option("--output", "-o", help="Print this instead of text for people.")]
+Output = Annotated[
+    Format | None,
+    typer.Option("--output", "-o", metavar="json|yaml|name", help="Print this instead of text for people."),
+]
 
 
-def client_of(namespace: str | None, context: str | None, kubeconfig: Path | None) -> Any:
+def client_of(namespace: str | None, context: str | None, kubeconfig: Path | None) -> Client:
     """A client for the cluster that the options name; imported late, for it costs half a second."""
     from dltrain.client import Client  # noqa: PLC0415
 

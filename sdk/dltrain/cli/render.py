@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import yaml
-
+from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Failure, Progress, Results
+from dltrain.api.status import Failure, JobStatus, Progress, Results
 from dltrain.cli.options import Format
 from dltrain.durations import short_duration
+from dltrain.local import LocalResult
 
 COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
 BAR_WIDTH: Final = 30
@@ -30,7 +30,7 @@ def for_scripts(jobs: Sequence[DLTrainJob], form: Format, *, single: bool) -> st
         return "\n".join(job.name for job in jobs)
     values = [job.to_dict() for job in jobs]
     value = values[0] if single else values
-    return json.dumps(value, indent=2) if form is Format.JSON else yaml.safe_dump(value, sort_keys=False).rstrip()
+    return json.dumps(value, indent=2) if form is Format.JSON else dump(value).rstrip()
 
 
 def table(jobs: Iterable[DLTrainJob], now: datetime) -> str:
@@ -60,29 +60,50 @@ def screen(job: DLTrainJob, now: datetime | None = None) -> str:
     """Everything about a job, on one screen."""
     now = now or datetime.now(UTC)
     status = job.status
-    why = next((each for each in status.conditions if each.status == "True" and each.type != "Accepted"), None)
-    lines = [
-        ("Job", f"{job.namespace}/{job.name}"),
-        ("Phase", f"{status.phase or 'unknown'}{f' - {why.message}' if why and why.message else ''}"),
-        ("Workers", f"{status.workers.ready} of {status.workers.desired} ready"),
-        ("Attempt", f"{status.attempt}{restarts(job)}"),
-        ("Progress", progress_line(status.progress)),
-        ("Checkpoint", f"step {status.checkpoint.step}, {status.checkpoint.uri}" if status.checkpoint else ""),
-        *results_lines(status.results),
-        ("Age", age(job, now)),
-    ]
-    text = "\n".join(f"{f'{name}:':<12}{value}" for name, value in lines if value)
-    return text + (f"\n\n{failure_text(status.failure)}" if status.failure else "")
+    workers = "" if status.finished or not status.phase else f"{status.workers.ready} of {status.workers.desired} ready"
+    text = labelled(
+        [
+            ("Job", f"{job.namespace}/{job.name}"),
+            ("Phase", phase(status)),
+            ("Workers", workers),
+            ("Attempt", f"{status.attempt}{restarts(status)}" if status.attempt else ""),
+            ("Progress", progress_line(status.progress, over=status.finished)),
+            ("Checkpoint", f"step {status.checkpoint.step}, {status.checkpoint.uri}" if status.checkpoint else ""),
+            *results_lines(status.results),
+            ("Ran for", ran_for(status, now)),
+            ("Age", age(job, now)),
+        ]
+    )
+    title = "Failure" if status.phase == "Failed" else "Last failure"
+    return text + (f"\n\n{failure_text(status.failure, title)}" if status.failure else "")
 
 
-def restarts(job: DLTrainJob) -> str:
+def phase(status: JobStatus) -> str:
+    """The phase, and why, unless the failure says so."""
+    if status.phase is None:
+        return "unknown - no operator has taken it up yet"
+    refused = status.condition("Accepted") if not status.is_true("Accepted") else None
+    holding = (each for each in status.conditions if each.status == "True" and each.type != "Accepted")
+    why = refused or next(holding, None)
+    told_below = status.phase == "Failed" and status.failure is not None
+    return status.phase if why is None or not why.message or told_below else f"{status.phase} - {why.message}"
+
+
+def ran_for(status: JobStatus, now: datetime) -> str:
+    """How long the job has run since it first asked for pods."""
+    if status.start_time is None or status.phase == "Suspended":
+        return ""
+    return short_duration(((status.completion_time or now) - status.start_time).total_seconds())
+
+
+def restarts(status: JobStatus) -> str:
     """How often a job's parts were started again, if they were."""
-    count = job.status.restarts
-    return f" (restarts: {count.user} after errors, {count.infrastructure} lost workers)" if count.total else ""
+    count = status.restarts
+    return f" (restarts: {count.user} after errors, {count.infrastructure} after lost workers)" if count.total else ""
 
 
-def progress_line(progress: Progress | None) -> str:
-    """Progress in one line, with a bar."""
+def progress_line(progress: Progress | None, *, over: bool = False) -> str:
+    """Progress in one line, with a bar; without what only a running job has, if it is over."""
     if progress is None:
         return ""
     parts = [progress.stage]
@@ -93,9 +114,9 @@ def progress_line(progress: Progress | None) -> str:
         parts.append(f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {progress.summary}")
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4g}")
-    if progress.samples_per_second is not None:
+    if progress.samples_per_second is not None and not over:
         parts.append(f"{progress.samples_per_second:,.0f} samples/s")
-    if progress.eta:
+    if progress.eta and not over:
         parts.append(f"{progress.eta} left")
     return "  ".join(parts)
 
@@ -113,7 +134,27 @@ def results_lines(results: Results | None) -> list[tuple[str, str]]:
     ]
 
 
-def failure_text(failure: Failure) -> str:
+def ending(name: str, result: LocalResult, seconds: float) -> str:
+    """What a local run came to.
+
+    Args:
+        name: the job's.
+        result: how it ended.
+        seconds: how long it took.
+    """
+    if not result.succeeded:
+        failure = result.status.failure
+        return failure_text(failure) if failure else f"{name} failed; its output says why"
+    results = results_lines(result.status.results) or [("Folder", str(result.output))]
+    return labelled([("Job", f"{name} succeeded after {short_duration(seconds)}"), *results])
+
+
+def labelled(lines: Iterable[tuple[str, str]]) -> str:
+    """Lines with a name in front of each value; without those that have none."""
+    return "\n".join(f"{f'{name}:':<12}{value}" for name, value in lines if value)
+
+
+def failure_text(failure: Failure, title: str = "Failure") -> str:
     """Why a job failed: the first cause, where it happened and the last lines of its log."""
     place = ", ".join(
         f"{name} {value}"
@@ -126,6 +167,7 @@ def failure_text(failure: Failure) -> str:
         if value is not None
     )
     ended = failure.signal or (f"exit code {failure.exit_code}" if failure.exit_code is not None else "")
-    head = f"Failure: {failure.reason} ({', '.join(filter(None, [place, ended]))})\n  {failure.message}"
+    told = ", ".join(filter(None, [place, ended]))
+    head = f"{title}: {failure.reason}{f' ({told})' if told else ''}\n  {failure.message}"
     log = "\n".join(f"  | {line}" for line in (failure.log or "").splitlines())
     return f"{head}\n{log}" if log else head

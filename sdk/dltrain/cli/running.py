@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,6 @@ from dltrain.cli.exits import JOB_FAILED
 from dltrain.cli.options import (
     Context,
     File,
-    Format,
     Kubeconfig,
     Namespace,
     Output,
@@ -21,15 +21,17 @@ from dltrain.cli.options import (
     Timeout,
     client_of,
 )
-from dltrain.cli.overrides import load_job
 
 
 def run(
     file: File,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Where artefacts go. Default: dltrain-runs/NAME-TIME.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where artefacts go. Default: dltrain-runs/NAME-TIME.", show_default=False),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on in the folder of an earlier run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on in the folder of an earlier run.")
+    ] = None,
     overrides: Overrides = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out the ranks' output.")] = False,
 ) -> None:
@@ -38,29 +40,31 @@ def run(
     Example: dltrain run job.yaml --set spec.pipeline.train.epochs=1
     """
     from dltrain.cli.live import Display  # noqa: PLC0415 - rich is not needed for the other commands
-    from dltrain.cli.render import failure_text, results_lines  # noqa: PLC0415
+    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.render import ending  # noqa: PLC0415
     from dltrain.local import run_local  # noqa: PLC0415
 
-    job = load_job(file, overrides or ())
-    folder = resume or output_dir or Path("dltrain-runs", f"{job.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    if resume and output_dir:
+        raise typer.BadParameter("goes on in its own folder; leave out --output-dir", param_hint="--resume")
     if resume and not resume.is_dir():
         raise typer.BadParameter(f"{resume} is not the folder of an earlier run", param_hint="--resume")
+    job = load_job(file, overrides or ())
+    name = job.name or job.metadata.generate_name.rstrip("-")
+    folder = resume or output_dir or Path("dltrain-runs", f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
+    started = time.monotonic()
     display = Display(quiet=quiet)
     with display.open():
         result = run_local(job, folder, file.resolve().parent, display.status, display.line)
-    for name, value in results_lines(result.status.results):
-        if value:
-            typer.echo(f"{f'{name}:':<12}{value}")
+    typer.echo(ending(name, result, time.monotonic() - started), err=not result.succeeded)
     if not result.succeeded:
-        typer.echo(failure_text(result.status.failure) if result.status.failure else "the job failed", err=True)
         raise typer.Exit(JOB_FAILED)
 
 
 def submit(
     file: File,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has finished.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", help="Print the ranks' output; then wait.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print the ranks' output; then wait.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only have the server check the job.")] = False,
     overrides: Overrides = None,
     timeout: Timeout = None,
@@ -73,20 +77,21 @@ def submit(
 
     Example: dltrain submit job.yaml --wait --follow
     """
+    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
     from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415
 
+    wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
     client = client_of(namespace, context, kubeconfig)
-    job = client.submit(load_job(file, overrides or ()), dry_run=dry_run)
-    if output is None and not (wait or follow):
+    job = client.submit(wanted, dry_run=dry_run)
+    client.namespace = job.namespace
+    if output is None:
         typer.echo(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
     if follow and not dry_run:
-        client.namespace = job.namespace
         for line in client.logs(job.name, follow=True):
             typer.echo(line, err=output is not None)
     if (wait or follow) and not dry_run:
-        client.namespace = job.namespace
         job = client.wait(job.name, timeout=timeout)
         if output is None:
             typer.echo(screen(job))
     if output is not None:
-        typer.echo(for_scripts([job], Format(output), single=True))
+        typer.echo(for_scripts([job], output, single=True))
