@@ -73,9 +73,11 @@ def path_from(variable: str) -> Path:
 
 def fail(message: str) -> None:
     """End this rank, without the farewell of MPI and Horovod, which would wait for ranks that wait for this one."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the last words of a rank
-    sys.stdout.flush()
-    os._exit(EXIT_FAILED)
+    try:
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - the last words of a rank
+        sys.stdout.flush()
+    finally:  # even if nobody listens any more
+        os._exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

@@ -45,5 +45,5 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "check that the claim has space left and is writable for user 1000"
+        remedy = f"check that the storage has space left and is writable for user {os.geteuid()}"
         raise CheckpointError(f"cannot write {path}: {error.strerror}; {remedy}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.files import storage_errors, sync_folder, write_atomically
@@ -30,6 +32,8 @@ MANIFEST: Final = "manifest.json"
 PREFIX: Final = "step-"
 TEMPORARY: Final = ".writing-"
 """Before the name of a checkpoint that is not complete."""
+NAME: Final = re.compile(rf"{PREFIX}\d+")
+REMEDY: Final = "use another output folder, or delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Checkpoints:
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
             sync_folder(self.folder)
-        self._prune()
+        self._prune(state.step)
         return final
 
     def load_newest(self, state: TrainingState) -> Path | None:
@@ -80,7 +84,7 @@ class Checkpoints:
                 log.warning("passed over checkpoint %s: %s", folder, error)
                 continue
             self._check_training(folder, training)
-            state.load(tensors, step)
+            self._take_over(folder, state, tensors, step)
             return folder
         return None
 
@@ -99,14 +103,27 @@ class Checkpoints:
         changed = [key for key, value in self.training.items() if training.get(key) != value]
         if changed:
             what = ", ".join(f"{key} was {training.get(key)} and is {self.training[key]}" for key in changed)
-            raise CheckpointError(f"{folder}: is of another training: {what}; use another output folder, or delete it")
+            raise CheckpointError(f"{folder}: is of another training: {what}; {REMEDY}")
+
+    def _take_over(self, folder: Path, state: TrainingState, tensors: dict[str, Tensor], step: int) -> None:
+        try:
+            state.load(tensors, step)
+        except ValueError as error:  # the same name and settings, but of a version that builds the model otherwise
+            raise CheckpointError(f"{folder}: {error}; {REMEDY}") from error
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{PREFIX}*"), reverse=True)
+        return sorted((one for one in self.folder.glob(f"{PREFIX}*") if NAME.fullmatch(one.name)), key=step_of)[::-1]
 
-    def _prune(self) -> None:
-        for folder in [*self._newest_first()[self.keep :], *self.folder.glob(f"{TEMPORARY}*")]:
+    def _prune(self, step: int) -> None:
+        """Delete what is too old; a newer one than the newest saved was passed over, and must not displace it."""
+        known = [folder for folder in self._newest_first() if step_of(folder) <= step]
+        for folder in [*known[self.keep :], *self.folder.glob(f"{TEMPORARY}*")]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def step_of(folder: Path) -> int:
+    """The step of a checkpoint, from its folder's name."""
+    return int(folder.name.removeprefix(PREFIX))
 
 
 def verified(folder: Path) -> dict[str, bytes]:

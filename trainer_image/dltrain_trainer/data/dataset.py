@@ -60,13 +60,17 @@ def make_split(images: NDArray[np.uint8], labels: NDArray[np.integer], source: s
         DataError: the arrays do not make up a split.
     """
     if images.dtype != np.uint8 or images.ndim not in {3, 4}:
-        raise DataError(f"{source}: images must be uint8 of shape (N, H, W) or (N, H, W, C), not {describe(images)}")
+        raise DataError(
+            f"{source}: images must be uint8 of shape (N, H, W) or (N, H, W, C), not {describe(images)}; convert them"
+        )
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{source}: labels must be whole numbers of shape (N,), not {describe(labels)}")
+        raise DataError(f"{source}: labels must be whole numbers of shape (N,), not {describe(labels)}; convert them")
     if len(images) != len(labels) or not len(labels):
-        raise DataError(f"{source}: has {len(images)} images and {len(labels)} labels; it needs one label an image")
+        raise DataError(
+            f"{source}: has {len(images)} images and {len(labels)} labels; it needs samples, one label each"
+        )
     if not images.size:
-        raise DataError(f"{source}: images must have pixels, not {describe(images)}")
+        raise DataError(f"{source}: images must have pixels, not {describe(images)}; store them anew")
     for label in (labels.min(), labels.max()):
         if not 0 <= label < MAX_CLASSES:
             raise DataError(f"{source}: labels must be from 0 to {MAX_CLASSES - 1}, found {label}; number the classes")
@@ -85,7 +89,10 @@ def make_dataset(train: Split, test: Split, source: str) -> Dataset:
         raise DataError(f"{source}: training images are {shapes[0]}, test images {shapes[1]}; make them alike")
     classes, found = int(train.labels.max()) + 1, int(test.labels.max())
     if found >= classes:
-        raise DataError(f"{source}: the test split has label {found}, the training labels end at {classes - 1}")
+        raise DataError(
+            f"{source}: the test split has label {found}, the training labels end at {classes - 1}; "
+            "give both splits the same classes"
+        )
     return Dataset(train, test, classes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,6 @@ import torch
 from torch import Tensor
 
 from dltrain.api.pipeline import Transform
-
-CHUNK = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +57,28 @@ def fit_preprocessing(images: Tensor, transforms: Sequence[Transform]) -> Prepro
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, of values scaled to 0..1.
 
-    Exact: sums of bytes and of their squares are whole numbers.
-
     Args:
         images: uint8, shape (N, C, H, W).
 
     Returns:
         The means and the (population) deviations; a constant channel's deviation counts as 1.
     """
-    total = torch.zeros(images.shape[1], dtype=torch.int64)
-    squares = torch.zeros_like(total)
-    for chunk in torch.split(images, CHUNK):
-        values = chunk.transpose(0, 1).flatten(1).to(torch.int64)
-        total += values.sum(1)
-        squares += values.square().sum(1)
-    count = images.numel() // images.shape[1]
-    mean = total.double() / count
-    deviation = (squares.double() / count - mean.square()).clamp_min(0).sqrt()
-    deviation[deviation == 0] = 255.0
-    return (mean / 255).tolist(), (deviation / 255).tolist()
+    counts = [torch.bincount(channel.flatten(), minlength=256).tolist() for channel in images.unbind(1)]
+    mean, deviation = zip(*map(moments, counts), strict=True)
+    return list(mean), list(deviation)
+
+
+def moments(counts: Sequence[int]) -> tuple[float, float]:
+    """Mean and standard deviation of bytes scaled to 0..1; exact, for they come from whole numbers.
+
+    Args:
+        counts: how often each byte value occurs, from 0.
+
+    Returns:
+        The mean and the (population) deviation; 1 for a constant, which then stays a constant.
+    """
+    number = sum(counts)
+    total = sum(value * count for value, count in enumerate(counts))
+    squares = sum(value * value * count for value, count in enumerate(counts))
+    mean, variance = total / (255 * number), (number * squares - total * total) / (255 * number) ** 2
+    return mean, math.sqrt(variance) if variance else 1.0

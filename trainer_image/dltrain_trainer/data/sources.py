@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from dltrain.api.pipeline import Data
 from dltrain_trainer.data.dataset import Dataset, Split, make_dataset, make_split
-from dltrain_trainer.data.fashion_mnist import locate_fashion_mnist
+from dltrain_trainer.data.fashion_mnist import SHA256, locate_fashion_mnist
 from dltrain_trainer.data.idx import read_idx
 from dltrain_trainer.errors import DataError
 
 NPZ_KEYS: Final = ("x_train", "y_train", "x_test", "y_test")
-DAMAGE: Final = (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile and numpy raise for damaged files."""
 
 
 def load_dataset(data: Data) -> Dataset:
@@ -37,23 +35,30 @@ def load_dataset(data: Data) -> Dataset:
     return replace(dataset, train=dataset.train.first(data.limit.train), test=dataset.test.first(data.limit.test))
 
 
-def read_idx_folder(folder: Path) -> Dataset:
+def read_idx_folder(folder: Path, published: Mapping[str, str] = MappingProxyType({})) -> Dataset:
     """Read a folder with the four files of MNIST, each with or without .gz.
+
+    Args:
+        folder: where they are.
+        published: the SHA-256 that files must have, by name without .gz, of their decompressed content.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return make_dataset(read_idx_split(folder, "train"), read_idx_split(folder, "t10k"), str(folder))
+    train, test = (read_idx_split(folder, prefix, published) for prefix in ("train", "t10k"))
+    return make_dataset(train, test, str(folder))
 
 
-def read_idx_split(folder: Path, prefix: str) -> Split:
+def read_idx_split(folder: Path, prefix: str, published: Mapping[str, str]) -> Split:
     """Read the images and labels of one split.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    images = read_idx(find(folder, f"{prefix}-images-idx3-ubyte"), 3)
-    labels = read_idx(find(folder, f"{prefix}-labels-idx1-ubyte"), 1)
+    images, labels = (
+        read_idx(find(folder, name), dimensions, published.get(name))
+        for name, dimensions in ((f"{prefix}-images-idx3-ubyte", 3), (f"{prefix}-labels-idx1-ubyte", 1))
+    )
     return make_split(images, labels, f"{folder} ({prefix})")
 
 
@@ -81,24 +86,40 @@ def read_npz(path: Path) -> Dataset:
 
 
 def read_arrays(path: Path) -> list[NDArray[Any]]:
-    """The four arrays of an .npz file, in the order of NPZ_KEYS.
+    """The four arrays of an .npz file, in the order of NPZ_KEYS; nothing in it is unpickled.
 
     Raises:
         DataError: the file is missing or damaged, or lacks an array.
     """
     try:
-        with zipfile.ZipFile(path):  # np.load would also read other formats
-            pass
+        with zipfile.ZipFile(path) as archive:  # np.load would also read other formats
+            damaged = archive.testzip()  # np.load checks only what it reads, and believes an array's header
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")  # noqa: TRY301 - reported as all others
         with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in NPZ_KEYS if key not in file]
-            if missing:
-                raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(file.files) or 'nothing'}")
+            check_keys(path, file.files)
             return [file[key] for key in NPZ_KEYS]
+    except DataError:
+        raise
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    except DAMAGE as error:
-        raise DataError(f"{path}: is not a sound .npz file: {error}") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged files
+        what = str(error) or type(error).__name__
+        raise DataError(f"{path}: is no sound .npz file ({what}); write it again with numpy.savez") from error
+
+
+def check_keys(path: Path, found: Sequence[str]) -> None:
+    """See that an .npz file has the four arrays.
+
+    Raises:
+        DataError: it has not.
+    """
+    if missing := [key for key in NPZ_KEYS if key not in found]:
+        names = ", ".join(found) or "nothing"
+        raise DataError(f"{path}: lacks {', '.join(missing)}; it has {names}; save the arrays under those names")
 
 
 FORMATS: Final[dict[str, Callable[[Path], Dataset]]] = {"idx": read_idx_folder, "npz": read_npz}
-NAMED: Final[dict[str, Callable[[], Dataset]]] = {"fashion-mnist": lambda: read_idx_folder(locate_fashion_mnist())}
+NAMED: Final[dict[str, Callable[[], Dataset]]] = {
+    "fashion-mnist": lambda: read_idx_folder(locate_fashion_mnist(), SHA256),
+}

@@ -28,10 +28,11 @@ class HorovodCommunicator:
 
     def broadcast(self, tensor: Tensor, name: str) -> None:
         """Replace a tensor by that of rank 0, in place."""
-        flat = tensor.detach().contiguous().view(-1)  # Horovod wants C order, whatever the tensor's is
-        hvd.broadcast_(flat, root_rank=0, name=name)
-        with torch.no_grad():
-            tensor.copy_(flat.view(tensor.shape))
+        ordered = tensor.detach().contiguous()  # Horovod wants C order, whatever the tensor's is
+        hvd.broadcast_(ordered.view(-1), root_rank=0, name=name)
+        if ordered.data_ptr() != tensor.data_ptr():
+            with torch.no_grad():
+                tensor.copy_(ordered)
 
     def sum_integers(self, values: list[int]) -> list[int]:
         """The sums over all ranks, exact: Python's integers."""

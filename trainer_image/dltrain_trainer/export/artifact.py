@@ -64,7 +64,7 @@ def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Te
     write_atomically(folder / DESCRIPTION, json.dumps(description(artifact, metrics), indent=2).encode())
     written = load(folder)
     written.model.to(device_of(artifact.model))
-    if not torch.equal(written.predict(sample), artifact.predict(sample)):
+    if not torch.allclose(written.predict(sample), artifact.predict(sample), rtol=0, atol=0, equal_nan=True):
         raise CheckpointError(f"{folder}: the exported model, read back, predicts otherwise than the trained one")
 
 

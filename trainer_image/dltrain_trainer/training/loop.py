@@ -66,7 +66,5 @@ def train_step(state: TrainingState, batch: Batch, rate: float, buckets: Gradien
         loss = cross_entropy(state.model(batch.images), batch.labels, reduction="sum") / batch.total
         loss.backward()  # type: ignore[no-untyped-call]
     total = buckets.finish(loss)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
+    state.optimizer.step(rate)
     return total

@@ -12,7 +12,7 @@ from dltrain_trainer.files import storage_errors, write_atomically
 
 
 class MetricsLog:
-    """Appends to a file; opened with the number of steps that are kept from before.
+    """Appends to a file, after the lines of the steps that are kept from before.
 
     Raises:
         CheckpointError: here or in any method: the storage refuses.
@@ -21,8 +21,8 @@ class MetricsLog:
     def __init__(self, path: Path, kept_steps: int, attempt: int) -> None:
         self._path, self._attempt = path, attempt
         with storage_errors(path):
-            lines = path.read_bytes().splitlines(keepends=True)[:kept_steps] if path.exists() else []
-        write_atomically(path, b"".join(lines))
+            known = path.read_bytes() if path.exists() else b""
+        write_atomically(path, kept(known, kept_steps))
         with storage_errors(path):
             self._file: TextIO = path.open("a")
 
@@ -48,3 +48,19 @@ class MetricsLog:
         """Nothing more is recorded."""
         with storage_errors(self._path):
             self._file.close()
+
+
+def kept(log: bytes, steps: int) -> bytes:
+    """The start of a log: its lines up to a step, none that is torn."""
+    lines = log.splitlines(keepends=True)
+    while lines and not is_within(lines[-1], steps):
+        lines.pop()
+    return b"".join(lines)
+
+
+def is_within(line: bytes, steps: int) -> bool:
+    """Whether a line is whole, and of a step up to that one."""
+    try:
+        return line.endswith(b"\n") and json.loads(line)["step"] <= steps
+    except (ValueError, TypeError, KeyError):
+        return False

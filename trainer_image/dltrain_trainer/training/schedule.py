@@ -18,7 +18,7 @@ def learning_rate(train: Train, step: int, steps_per_epoch: int) -> float:
     total = train.epochs * steps_per_epoch
     warmup = round(train.schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
-        return train.optimizer.lr * (step + 1) / warmup
+        return train.optimizer.lr * ((step + 1) / warmup)
     if train.schedule.name == "constant":
         return train.optimizer.lr
     done = (step - warmup) / max(1, total - warmup)

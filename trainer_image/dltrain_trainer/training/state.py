@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dltrain_trainer.distributed import Communicator
-
-MOMENTUM = "momentum_buffer"
+from dltrain_trainer.training.optimizer import Sgd
 
 
 @dataclass
@@ -17,12 +16,12 @@ class TrainingState:
     """The state of a training run; `step` counts optimizer steps over all epochs."""
 
     model: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: Sgd
     step: int = 0
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name: the model's, and the momentum of each parameter (zero before a step)."""
-        momenta = {f"momentum.{name}": self._momentum(parameter) for name, parameter in self.model.named_parameters()}
+        momenta = {f"momentum.{name}": self.optimizer.momenta[one] for name, one in self.model.named_parameters()}
         return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **momenta}
 
     def load(self, tensors: dict[str, Tensor], step: int) -> None:
@@ -50,9 +49,3 @@ class TrainingState:
         """Make every rank's buffers, such as running statistics, those of rank 0."""
         for name, buffer in self.model.named_buffers():
             communicator.broadcast(buffer, f"buffer.{name}")
-
-    def _momentum(self, parameter: nn.Parameter) -> Tensor:
-        state = self.optimizer.state[parameter]
-        if state.get(MOMENTUM) is None:
-            state[MOMENTUM] = torch.zeros_like(parameter)
-        return state[MOMENTUM]  # type: ignore[no-any-return]

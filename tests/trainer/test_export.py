@@ -1,0 +1,140 @@
+"""The exported model: what is in its files, and what reading it back gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import dltrain
+from dltrain_trainer.data.preprocess import Preprocessing
+from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.export import Artifact, load, save
+from dltrain_trainer.export import artifact as module
+from dltrain_trainer.models import MODELS, Architecture, build_model
+
+PREPROCESSING = Preprocessing((1 / 80, 1 / 90), (0.1 + 0.2, 2 / 3))
+
+
+def artifact(name: str = "cnn") -> Artifact:
+    """A model whose every number, running statistics included, is of its own."""
+    architecture = Architecture(name, (2, 9, 9), 3)
+    model = build_model(architecture, seed=4)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(torch.rand(tensor.shape, generator=generator) / 10)
+    return Artifact(architecture, PREPROCESSING, model)
+
+
+def samples(count: int = 5) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 2, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_read_back_predicts_the_same_to_the_bit(tmp_path: Path, name: str) -> None:
+    written = artifact(name)
+    save(written, tmp_path, {}, samples())
+    read = load(tmp_path)
+    assert (read.architecture, read.preprocessing) == (written.architecture, PREPROCESSING)
+    assert torch.equal(read.predict(samples()), written.predict(samples()))
+
+
+def test_a_prediction_is_the_model_after_its_preprocessing() -> None:
+    one = artifact()
+    with torch.no_grad():
+        expected = one.model.eval()(PREPROCESSING(samples()))
+    assert torch.equal(one.predict(samples()), expected)
+
+
+def test_a_prediction_does_not_depend_on_the_mode_the_model_was_in() -> None:
+    one = artifact("resnet18")
+    expected = one.predict(samples())
+    one.model.train()
+    assert torch.equal(one.predict(samples()), expected)
+
+
+def test_the_files_need_neither_pickle_nor_our_code(tmp_path: Path) -> None:
+    one = artifact()
+    save(one, tmp_path, {"accuracy": 0.5}, samples())
+    assert json.loads((tmp_path / "model.json").read_text()) == {
+        "formatVersion": 1,
+        "dltrainVersion": dltrain.__version__,
+        "architecture": {"name": "cnn", "inputShape": [2, 9, 9], "classes": 3},
+        "input": {"type": "uint8", "layout": "NCHW"},
+        "preprocessing": {"scale": list(PREPROCESSING.scale), "shift": list(PREPROCESSING.shift)},
+        "metrics": {"accuracy": 0.5},
+    }
+    weights = load_file(tmp_path / "model.safetensors")
+    assert weights.keys() == one.model.state_dict().keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in one.model.state_dict().items())
+
+
+def test_a_model_whose_training_diverged_is_exported_as_it_is(tmp_path: Path) -> None:
+    one = artifact()
+    nn.init.constant_(next(one.model.parameters()), torch.nan)
+    save(one, tmp_path, {}, samples())
+    assert load(tmp_path).predict(samples()).isnan().all()
+
+
+def test_an_export_that_predicts_otherwise_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serialize = module.serialize
+    monkeypatch.setattr(
+        module, "serialize", lambda weights: serialize({name: one * 2 for name, one in weights.items()})
+    )
+    said = f"{tmp_path}: the exported model, read back, predicts otherwise than the trained one"
+    with pytest.raises(CheckpointError, match=f"^{said}$"):
+        save(artifact(), tmp_path, {}, samples())
+
+
+# ---------------------------------------------------------------- what cannot be read
+def change(folder: Path, *path: str, value: Any) -> None:
+    """Replace a value of the description."""
+    found = json.loads((folder / "model.json").read_text())
+    place = found
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    (folder / "model.json").write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda folder: (folder / "model.json").unlink(), id="no description"),
+        pytest.param(lambda folder: (folder / "model.json").write_text("{"), id="a torn description"),
+        pytest.param(lambda folder: (folder / "model.json").write_text("[]"), id="another description"),
+        pytest.param(lambda folder: (folder / "model.safetensors").unlink(), id="no weights"),
+        pytest.param(lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), id="damaged weights"),
+        pytest.param(lambda folder: save_file({"a": torch.zeros(1)}, folder / "model.safetensors"), id="other weights"),
+        pytest.param(lambda folder: change(folder, "architecture", "name", value="mlp9"), id="an unknown model"),
+        pytest.param(lambda folder: change(folder, "architecture", "inputShape", value=[2]), id="an odd shape"),
+        pytest.param(lambda folder: change(folder, "preprocessing", value=None), id="no preprocessing"),
+    ],
+)
+def test_what_is_no_exported_model_is_refused_by_name(tmp_path: Path, damage: Any) -> None:
+    save(artifact(), tmp_path, {}, samples())
+    damage(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: is no exported model: ")
+
+
+def test_a_newer_format_asks_for_a_newer_dltrain(tmp_path: Path) -> None:
+    save(artifact(), tmp_path, {}, samples())
+    change(tmp_path, "formatVersion", value=2)
+    with pytest.raises(CheckpointError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: format 2 needs a newer dltrain"
+
+
+def test_a_storage_that_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match=r"^cannot write .*/model.safetensors: Is a directory; check that"):
+        save(artifact(), tmp_path, {}, samples())

@@ -1,0 +1,111 @@
+"""The log of every step."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.training.metrics_log import MetricsLog
+from tests.trainer.builders import json_lines
+
+
+def logged(file: Path, kept: int, steps: range, attempt: int = 1) -> None:
+    """Record some steps after those that are kept."""
+    log = MetricsLog(file, kept, attempt)
+    for step in steps:
+        log.step(1, step, step / 3, 0.1)
+    log.close()
+
+
+def steps(file: Path) -> list[tuple[int, int]]:
+    return [(line["step"], line["attempt"]) for line in json_lines(file)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.jsonl"
+
+
+def test_a_step_is_one_line(file: Path) -> None:
+    log = MetricsLog(file, 0, 2)
+    log.step(epoch=3, step=7, loss=0.25, rate=0.1)
+    log.close()
+    assert json_lines(file) == [{"attempt": 2, "epoch": 3, "step": 7, "loss": 0.25, "lr": 0.1}]
+
+
+def test_floats_read_back_to_the_same_bits(file: Path) -> None:
+    losses = [1 / 3, 5e-324, 1.7976931348623157e308, 0.1 + 0.2]
+    log = MetricsLog(file, 0, 1)
+    for step, loss in enumerate(losses):
+        log.step(1, step, loss, loss)
+    log.close()
+    assert [(line["loss"], line["lr"]) for line in json_lines(file)] == [(loss, loss) for loss in losses]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_no_number_is_null_for_json_has_no_other_word(file: Path, loss: float) -> None:
+    log = MetricsLog(file, 0, 1)
+    log.step(1, 1, loss, 0.1)
+    log.close()
+    (line,) = file.read_text().splitlines()
+    assert json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))["loss"] is None
+
+
+def test_steps_after_the_last_checkpoint_are_dropped_for_they_are_done_again(file: Path) -> None:
+    logged(file, 0, range(1, 8))
+    logged(file, 4, range(5, 8), attempt=2)
+    assert steps(file) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (7, 2)]
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        pytest.param(b'{"attempt": 1, "epoch": 1, "st', id="in the middle"),
+        pytest.param(b'{"attempt": 1, "epoch": 1, "step": 3, "loss": 1.0, "lr": 0.1}', id="before its end of line"),
+        pytest.param(bytes(40), id="zeros, as a file system may leave"),
+        pytest.param(b"\n", id="an empty line"),
+        pytest.param(b"7\n", id="another value"),
+    ],
+)
+def test_a_torn_last_line_is_dropped(file: Path, torn: bytes) -> None:
+    logged(file, 0, range(1, 3))
+    with file.open("ab") as log:
+        log.write(torn)
+    logged(file, 3, range(4, 6), attempt=2)
+    assert steps(file) == [(1, 1), (2, 1), (4, 2), (5, 2)]
+
+
+def test_no_step_is_there_twice_even_if_the_first_lines_were_lost(file: Path) -> None:
+    logged(file, 3, range(4, 7))
+    logged(file, 3, range(4, 7), attempt=2)
+    assert steps(file) == [(4, 2), (5, 2), (6, 2)]
+
+
+def test_readers_see_what_was_flushed(file: Path) -> None:
+    log = MetricsLog(file, 0, 1)
+    log.step(1, 1, 0.5, 0.1)
+    log.flush()
+    assert steps(file) == [(1, 1)]
+    log.close()
+
+
+def test_a_folder_that_does_not_exist_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"^cannot write .*/none/metrics.jsonl: No such file or directory; check"):
+        MetricsLog(tmp_path / "none" / "metrics.jsonl", 0, 1)
+
+
+def test_a_full_disk_is_said_with_what_to_do() -> None:
+    class Full(MetricsLog):
+        def __init__(self) -> None:
+            self._path, self._attempt, self._file = Path("/dev/full"), 1, Path("/dev/full").open("w")  # noqa: SIM115
+
+    log = Full()
+    log.step(1, 1, 0.5, 0.1)
+    with pytest.raises(CheckpointError, match=r"^cannot write /dev/full: No space left on device; check that"):
+        log.sync()
+    with pytest.raises(CheckpointError):
+        log.close()
