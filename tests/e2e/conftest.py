@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import state_folder, why_not
 from tests.cluster.images import missing_images
-from tests.e2e.live import MANIFESTS, OPERATOR, SYSTEM, Live, Space, current_cluster
+from tests.e2e.live import Live, Space, current_cluster
 from tests.e2e.spaces import new_space
 
 NODES = 3
@@ -37,9 +37,7 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
 @pytest.fixture(scope="session")
 def installed(live: Live) -> Live:
     """The cluster with dltrain, installed as the README says."""
-    live.kubectl("apply", "-k", MANIFESTS)
-    live.kubectl("wait", "--for=condition=Established", "crd/dltrainjobs.dltrain.io", "--timeout=30s")
-    live.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+    live.install()
     return live
 
 

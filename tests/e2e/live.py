@@ -50,6 +50,12 @@ class Live:
         made = self.kubectl("create", "-f", "-", "-o", "name", text=json.dumps(manifest))
         return made.strip().partition("/")[2]
 
+    def install(self) -> None:
+        """Install dltrain as the README says; returns when it serves jobs."""
+        self.kubectl("apply", "-k", MANIFESTS)
+        self.kubectl("wait", "--for=condition=Established", "crd/dltrainjobs.dltrain.io", "--timeout=30s")
+        self.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+
     def scale_operator(self, replicas: int) -> None:
         """Have the operator run in the cluster, or not at all; returns when it is so."""
         self.kubectl("-n", SYSTEM, "scale", OPERATOR, f"--replicas={replicas}")
