@@ -201,7 +201,7 @@ class Cluster:
             response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
-            raise UnavailableError(f"{method} {path}: {error or 'timed out'}") from error
+            raise UnavailableError(f"{method} {path}: {str(error) or 'timed out'}") from error
         return response.status, seconds_in(response.headers.get("Retry-After")), text
 
 

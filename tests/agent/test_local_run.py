@@ -121,4 +121,4 @@ def test_an_agent_does_not_start_with_an_invalid_job(tmp_path: Path) -> None:
         [*AGENT, "--job", str(file), "--output", "x"], capture_output=True, text=True, env=os.environ, check=False
     )
     assert done.returncode == 64
-    assert "spec: must set exactly one of pipeline, command; set one and remove the others" in done.stderr
+    assert "spec: must set exactly one of pipeline, command (got 0); set one and remove the others" in done.stderr

@@ -254,7 +254,7 @@ def test_a_spec_that_breaks_the_contract_is_rejected_with_every_problem() -> Non
     assert decided.status is not None
     known = "image, replicas, resources, slotsPerWorker, template"
     problems = (
-        f"spec.workers.pods: is not a field; remove it; known here: {known}",
+        f"spec.workers.pods: is not a field (got 3); remove it; known here: {known}",
         "spec.workers.replicas: must be at least 1 (got 0); set 1 or more",
     )
     assert why(decided.status, "Accepted") == ("False", "InvalidSpec", "\n".join(problems))
