@@ -1,9 +1,9 @@
-"""Installs Horovod into the checkout's virtual environment, compiling it once per set of versions, wherever the checkout is.
+"""Installs Horovod into the checkout's virtual environment; it is compiled once per set of versions, for all checkouts.
 
     horovod_wheel.py UV CACHE
 
-`uv sync` compiles Horovod too, but keeps the wheel by the checkout's path, among other things: another checkout compiles
-it anew.  This keeps it in CACHE/horovod/KEY, where the key is made of what the wheel really depends on.
+`uv sync` compiles Horovod too, but keeps the wheel by the checkout's path, among other things: another checkout would
+compile it anew.  This keeps it in CACHE/horovod/KEY, where the key is made of what the wheel really depends on.
 """
 
 from __future__ import annotations

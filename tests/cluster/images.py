@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from trainer_image.horovod_wheel import find_wheel, wheel_folder
+
 from tests.cluster.archives import oci_layout
 from tests.cluster.build import PAUSE_IMAGE
 from tests.cluster.host import ClusterFailure, call, timed
 from tests.cluster.machine import Machine
 from tests.cluster.store import Store
-from trainer_image.horovod_wheel import find_wheel, wheel_folder
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RELEASE: Final = "bookworm"
@@ -157,7 +158,7 @@ def host_settings(state: Path) -> Path:
 
 
 def horovod_wheel(state: Path) -> Path | None:
-    """The Horovod wheel that `make install` has compiled for this interpreter, if it is Debian's version too; else None.
+    """The Horovod wheel that `make install` has compiled, if this interpreter's version is Debian's too; else None.
 
     Without it the image's own build stage compiles Horovod, which takes some minutes more.
     """

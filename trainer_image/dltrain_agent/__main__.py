@@ -72,6 +72,7 @@ async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: 
     worker.before_exit = reports.receive
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(reports.close)
+        stack.push_async_callback(worker.clear)  # before that: a rank's last reports are taken when it ends
         if settings.status_descriptor is not None:
             coordinator.follow(write_statuses(coordinator, settings.status_descriptor))
         else:
