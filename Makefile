@@ -23,9 +23,9 @@ demo: install  ## Train a small CNN on Fashion-MNIST with two Horovod ranks on t
 
 install: .venv/.installed  ## Install the project with all extras; builds Horovod once (about 6 minutes on 2 cores)
 
-.venv/.installed: pyproject.toml uv.lock $(wildcard trainer_image/horovod_build/*) | $(UV)
-	@echo "installing; the first time Horovod is compiled, which takes some minutes"
-	$(UV) sync --frozen --all-extras --all-groups
+.venv/.installed: pyproject.toml uv.lock trainer_image/horovod_wheel.py $(wildcard trainer_image/horovod_build/*) | $(UV)
+	$(UV) sync --frozen --all-extras --all-groups --no-install-package horovod
+	python3 trainer_image/horovod_wheel.py $(UV) $(DLTRAIN_CACHE)
 	@touch $@
 
 $(UV):

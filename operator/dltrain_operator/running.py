@@ -35,7 +35,6 @@ from dltrain_operator.status import (
 )
 from dltrain_operator.workers import Seat, group_by_worker, seat_workers
 
-
 NEXT: Final = {"ending": "what is left of the last attempt is being ended"}
 """What the coordinator is about, by the state it tells; else it waits for its members."""
 

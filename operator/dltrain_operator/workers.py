@@ -36,7 +36,7 @@ class Seat:
     replaces: bool = False
     """Whether an earlier pod of this worker is given up."""
     retry_at: datetime | None = None
-    """When to look again, where the replacement has to wait."""
+    """When to look again, where a replacement or a removal has to wait."""
     finishing: bool = False
     """Whether the pod ended as if told to by a coordinator that has not ended yet."""
     remove: tuple[PodRecord, ...] = ()
@@ -90,26 +90,41 @@ def seat_worker(
 ) -> Seat:
     """Decide for one worker."""
     current, used = worker.current, worker.used
+    remove, later = in_the_way(worker, now)
     if current is not None and current.live:
-        return Seat(worker.index, used, pod=current, remove=in_the_way(worker, keep=current))
-    remove = in_the_way(worker, keep=None)
+        return Seat(worker.index, used, pod=current, retry_at=later, remove=remove)
     if current is None and (used == 0 or (worker.index, used) in issued):
-        return Seat(worker.index, max(used, 1), create=True, remove=remove)
+        return Seat(worker.index, max(used, 1), create=True, retry_at=later, remove=remove)
     finishing = may_be_finishing(worker, coordinator_lives=coordinator_lives)
     retry_at = earliest_replacement(worker, finishing=finishing)
     if retry_at is not None and retry_at > now:
-        return Seat(worker.index, used, pod=current, retry_at=retry_at, finishing=finishing, remove=remove)
-    return Seat(worker.index, used + 1, create=True, lost=current, replaces=True, remove=remove)
+        again = min(retry_at, later or retry_at)
+        return Seat(worker.index, used, pod=current, retry_at=again, finishing=finishing, remove=remove)
+    return Seat(worker.index, used + 1, create=True, lost=current, replaces=True, retry_at=later, remove=remove)
 
 
-def in_the_way(worker: WorkerPods, keep: PodRecord | None) -> tuple[PodRecord, ...]:
-    """Pods that hold resources beside the one kept, and ended ones that are too many."""
+def in_the_way(worker: WorkerPods, now: datetime) -> tuple[tuple[PodRecord, ...], datetime | None]:
+    """Pods to remove, and when another one will have to be.
+
+    Those that hold resources beside the present one, and ended ones that are too many.  A pod whose agent has ended is
+    given a moment: the kubelet tells of the container's end before the pod's, and with a pod that is deleted between
+    the two its log is lost.
+    """
     oldest_kept = worker.used - KEPT_PODS + 1
-    return tuple(
-        pod
+    due = [
+        (removal_time(pod, now), pod)
         for pod in worker.pods
-        if pod != keep and (pod.removable or (pod.deletes_at is None and pod.incarnation < oldest_kept))
-    )
+        if pod.deletes_at is None
+        and ((pod.removable and not (pod.live and pod == worker.current)) or pod.incarnation < oldest_kept)
+    ]
+    later = [time for time, _ in due if time > now]
+    return tuple(pod for time, pod in due if time <= now), min(later, default=None)
+
+
+def removal_time(pod: PodRecord, now: datetime) -> datetime:
+    """When a pod that is in the way may be removed."""
+    lingers = pod.ended and pod.removable  # a sidecar keeps it running, or the kubelet is not done with it
+    return (pod.ended_at or now) + FINISH_GRACE if lingers else now
 
 
 def may_be_finishing(worker: WorkerPods, *, coordinator_lives: bool) -> bool:

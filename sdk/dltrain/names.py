@@ -28,6 +28,7 @@ JOB_FILE: Final = f"{JOB_DIR}/job.json"
 IDENTITY_DIR: Final = "/etc/dltrain-identity"
 STORAGE_DIR: Final = "/storage"
 WORKSPACE_DIR: Final = "/workspace"
+SOCKET_DIR: Final = "/tmp/dltrain"  # noqa: S108 - a volume of the pod's own
 TERMINATION_LOG: Final = "/dev/termination-log"
 
 # What the agent finds in its environment.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from trainer_image.horovod_wheel import find_wheel, wheel_folder
 
 from tests.cluster.archives import oci_layout
 from tests.cluster.build import PAUSE_IMAGE
@@ -143,7 +144,7 @@ def buildctl(state: Path, image: Image, base: Path, socket: Path) -> list[str]:
         *("--opt", "force-network-mode=host", "--allow", "network.host"),
         *("--output", f"type=image,name={image.name},unpack=true,compression=uncompressed"),
     ]
-    if image is TRAINER and (wheel := horovod_wheel()):
+    if image is TRAINER and (wheel := horovod_wheel(state)):
         command += ["--local", f"horovod={wheel.parent}", "--opt", "context:horovod=local:horovod"]
     return command
 
@@ -159,12 +160,11 @@ def host_settings(state: Path) -> Path:
     return folder
 
 
-def horovod_wheel() -> Path | None:
-    """The Horovod wheel that `uv sync` has built for this interpreter, if it is Debian's version too; else None.
+def horovod_wheel(state: Path) -> Path | None:
+    """The Horovod wheel that `make install` has compiled, if this interpreter's version is Debian's too; else None.
 
     Without it the image's own build stage compiles Horovod, which takes some minutes more.
     """
     if sys.version_info[:2] != (3, 11):
         return None
-    cache = os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache" / "dltrain" / "uv"
-    return next(iter(sorted(Path(cache).glob("sdists-*/**/horovod-*-cp311-*.whl"))), None)
+    return find_wheel(wheel_folder(state.parent))

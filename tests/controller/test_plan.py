@@ -422,8 +422,14 @@ def test_a_job_keeps_its_version_of_the_master_key() -> None:
 
 def test_a_sidecar_does_not_keep_a_worker_whose_agent_has_ended() -> None:
     held = pod(1, exit_code=1, ended_at=later(600))
-    decided = plan(running(), pod(0), held, at=605)
-    assert (created(decided), removed(decided)) == ([(1, 2)], ["cifar-1-1"])
+    replaces = plan(running(), pod(0), held, at=605)
+    assert (created(replaces), removed(replaces), replaces.requeue_at) == ([(1, 2)], [], later(610))
+    assert removed(plan(running(), pod(0), held, pod(1, 2), at=610)) == ["cifar-1-1"]
+
+
+def test_a_member_that_ended_well_keeps_its_log_while_the_kubelet_has_not_told_of_the_pods_end() -> None:
+    decided = plan(running(), pod(0), pod(1, exit_code=0, ended_at=later(600)), at=601)
+    assert (created(decided), removed(decided), decided.requeue_at) == ([], [], later(610))
 
 
 def test_an_older_pod_beside_the_present_one_is_deleted() -> None:

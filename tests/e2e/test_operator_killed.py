@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,11 +141,16 @@ def submit(space: Space) -> None:
     space.apply(script_job(JOB, PATIENT))
 
 
+def pods_of(space: Space) -> list[dict[str, Any]]:
+    """The job's pods."""
+    return list(space.pods(JOB).values())
+
+
 def finish(space: Space) -> None:
     """Let the job end, if it has not, and see it complete."""
     if not space.client.get(JOB).status.finished:
-        space.await_job(JOB, "runs, or is over", lambda job: job.status.phase in {"Running", "Succeeded"})
-        if space.client.get(JOB).status.phase == "Running":
+        job = space.await_job(JOB, "runs, or is over", lambda job: job.status.finished or job.status.progress)
+        if not job.status.finished and not all(pod["status"]["phase"] == "Succeeded" for pod in pods_of(space)):
             go(space, JOB, *WORKERS)
     space.client.wait(JOB, timeout=60)
 

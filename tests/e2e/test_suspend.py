@@ -14,7 +14,7 @@ from tests.e2e.live import Space
 
 pytestmark = pytest.mark.e2e
 
-EPOCHS = 40
+EPOCHS = 16
 SAMPLES = 6000
 
 

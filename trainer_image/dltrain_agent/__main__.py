@@ -10,6 +10,7 @@ import signal
 import ssl
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,8 @@ async def run(settings: Settings) -> int:
     told_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_end.set)
-    with tempfile.TemporaryDirectory(prefix="dltrain-") as folder:
-        work = asyncio.create_task(run_role(settings, Path(folder)))
+    with socket_folder(settings) as folder:
+        work = asyncio.create_task(run_role(settings, folder))
         if settings.local:
             loop.add_reader(sys.stdin, told_to_end.set)  # the end of its input is the end of who started it
         end = asyncio.create_task(told_to_end.wait())
@@ -49,6 +50,17 @@ async def run(settings: Settings) -> int:
         with contextlib.suppress(asyncio.CancelledError):
             return await work
         return EXIT_TOLD_TO_END
+
+
+@contextlib.contextmanager
+def socket_folder(settings: Settings) -> Iterator[Path]:
+    """A folder for the agent's sockets: in a pod the same on every worker, for mpirun hands its path to all of them."""
+    if not settings.local:
+        settings.sockets.mkdir(mode=0o700)
+        yield settings.sockets
+        return
+    with tempfile.TemporaryDirectory(prefix="dltrain-") as folder:
+        yield Path(folder)
 
 
 async def run_role(settings: Settings, folder: Path) -> int:
@@ -72,6 +84,7 @@ async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: 
     worker.before_exit = reports.receive
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(reports.close)
+        stack.push_async_callback(worker.clear)  # before that: a rank's last reports are taken when it ends
         if settings.status_descriptor is not None:
             coordinator.follow(write_statuses(coordinator, settings.status_descriptor))
         else:

@@ -37,6 +37,8 @@ class Settings:
     """Local runs only: where GroupStatus lines go.  None in a pod."""
     identity: Path = Path(names.IDENTITY_DIR)
     termination_log: Path = Path(names.TERMINATION_LOG)
+    sockets: Path = Path(names.SOCKET_DIR)
+    """In a pod: where the agent's sockets are, on a volume of the pod's own."""
     stop_grace_seconds: float = 5.0
     """How long a rank that is told to end may take before it is killed."""
 
