@@ -8,8 +8,10 @@ from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
 from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
+from dltrain_agent.group import Attempt, Group
 from dltrain_agent.reports import Reported, fold
-from dltrain_agent.summary import address_of, termination_message
+from dltrain_agent.summary import address_of, group_status, termination_message
+from tests.agent.builders import ended
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -37,6 +39,21 @@ def test_paths_on_the_claim_become_addresses() -> None:
     assert address_of("/storage/a-1234/model", job, local=False) == "pvc://models/a-1234/model"
     assert address_of("/storage/a-1234/model", job, local=True) == "/storage/a-1234/model"
     assert address_of("/elsewhere", job, local=False) == "/elsewhere"
+
+
+ATTEMPTS = [
+    pytest.param(Attempt(exits=(ended(0), ended(1)), launcher="exit code 0"), "running", id="all ended well"),
+    pytest.param(Attempt(exits=(ended(0),)), "running", id="one ended well, the other has not ended"),
+    pytest.param(Attempt(exits=(ended(0), ended(1, 1))), "ending", id="a rank failed"),
+    pytest.param(Attempt(exits=(ended(0),), lost=True), "ending", id="a member was lost"),
+    pytest.param(Attempt(launcher="exit code 213"), "ending", id="mpirun failed"),
+]
+
+
+@pytest.mark.parametrize(("attempt", "told"), ATTEMPTS)
+def test_an_attempt_that_ends_is_told_as_ending_only_if_something_went_wrong(attempt: Attempt, told: str) -> None:
+    group = Group(replicas=2, slots=1, backoff_limit=0, state="ending", number=1, attempt=attempt)
+    assert group_status(group, Reported()).state == told
 
 
 def test_reports_are_folded_into_the_newest_of_each_kind() -> None:

@@ -55,6 +55,13 @@ class Group:
         """Whether the job has ended, for good or ill; final."""
         return self.state in {"succeeded", "failed"}
 
+    @property
+    def ends_well(self) -> bool:
+        """Whether nothing has gone wrong in the attempt so far."""
+        attempt = self.attempt
+        ranks_well = all(rank.exit_code == 0 for rank in attempt.exits)
+        return ranks_well and not attempt.lost and attempt.launcher in {None, "exit code 0"}
+
 
 # ---------------------------------------------------------------- events
 @dataclass(frozen=True, slots=True)

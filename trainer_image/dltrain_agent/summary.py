@@ -16,9 +16,12 @@ MAX_TERMINATION_BYTES: Final = 4096
 
 
 def group_status(group: Group, reported: Reported) -> GroupStatus:
-    """The status of a group, whose members present include the coordinator."""
+    """The status of a group, whose members present include the coordinator.
+
+    An attempt that ends well is told as running until the job is over: nobody should think that it is started again.
+    """
     return GroupStatus(
-        state=group.state,
+        state="running" if group.state == "ending" and group.ends_well else group.state,
         attempt=group.number,
         user_restarts=group.user_restarts,
         members=tuple(sorted(group.members)),
