@@ -42,7 +42,7 @@ unit: install  ## Run the tests that need no cluster
 prepare: install  ## Build what the tests on a real cluster need: its programs and the images
 	$(CLUSTER) prepare
 
-e2e: prepare  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
+e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
 
 check: install  ## Lint, types, layers, generated files

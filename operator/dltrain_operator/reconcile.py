@@ -135,7 +135,13 @@ class Reconciler:
     async def _ensure_identity(self, job: DLTrainJob) -> None:
         """Let the job's Secret exist; the operator may create Secrets, but not look at them."""
         version = job.status.key_version or self._site.key_version
-        identity = make_identity(self._keys.versions[version], job.metadata.uid)
+        key = self._keys.versions.get(version)
+        if key is None:
+            raise ClusterError(
+                f"version {version} of the master key, from which this job's identity was derived, is gone; "
+                "restore it and restart the operator, or submit the job anew"
+            )
+        identity = make_identity(key, job.metadata.uid)
         with suppress(AlreadyExistsError):
             await self._cluster.create(identity_secret(job, identity, version))
 

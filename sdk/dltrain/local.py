@@ -85,7 +85,8 @@ def check_installed(job: DLTrainJob) -> None:
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingSoftwareError(
-            f"a local run needs {', '.join(missing)}, which this Python does not have; pip install 'dltrain[trainer]'"
+            f"a local run needs {', '.join(missing)}, which this Python does not have; `make install` in a checkout of "
+            "dltrain installs all of it"
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,8 +40,3 @@ def test_a_program_that_does_not_run_is_not_measured(tmp_path: Path) -> None:
 def test_one_of_several_processes_is_not_picked() -> None:
     with pytest.raises(BenchFailure, match=r"\d+ processes are any, not one"):
         resident_mib("any", lambda entry: bool(arguments(entry)))
-
-
-def test_memory_is_counted_in_mib() -> None:
-    own = resident_mib("this process", lambda entry: entry.name == str(os.getpid()))
-    assert own <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

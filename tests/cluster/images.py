@@ -96,9 +96,16 @@ def content_hash(sources: tuple[str, ...], root: Path = ROOT) -> str:
 
 
 def files_of(path: Path) -> Iterator[Path]:
-    """A file, or the files below a folder, without what Python leaves behind."""
+    """A file, or the files below a folder, without what Python leaves behind.
+
+    Raises:
+        ClusterFailure: there is neither.
+    """
     if path.is_file():
         yield path
+        return
+    if not path.is_dir():
+        raise ClusterFailure(f"{path}, which an image is made of, does not exist")
     for file in path.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:
             yield file

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.apply import RefusedError, StaleError
 from dltrain_operator.cache import Cache
@@ -108,6 +109,14 @@ async def test_a_secret_that_exists_is_as_good_as_a_new_one() -> None:
     bench.cluster.faults["create", "Secret"] = AlreadyExistsError("exists")
     await bench.look(KEY)
     assert bench.cluster.asked[-1] == ("create", "Pod")
+
+
+async def test_a_master_key_that_is_gone_is_told_in_the_status() -> None:
+    bench = Bench(status=JobStatus(key_version="7"))
+    with pytest.raises(ClusterError, match="version 7 of the master key"):
+        await bench.look(KEY)
+    assert bench.notes().trouble.startswith("version 7 of the master key, from which this job's identity was derived,")
+    assert ("create", "Pod") not in bench.cluster.asked
 
 
 async def test_a_refused_pod_fails_the_job_at_the_next_look() -> None:

@@ -203,7 +203,10 @@ def test_software_that_is_missing_is_named(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        f"dltrain: a local run needs {missing}, which this Python does not have; pip install 'dltrain[trainer]'\n",
+        (
+            f"dltrain: a local run needs {missing}, which this Python does not have; "
+            "`make install` in a checkout of dltrain installs all of it\n"
+        ),
     )
 
 

@@ -10,9 +10,7 @@ from pydantic.alias_generators import to_camel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "Suspended", "Complete", "Failed"]
-FailureReason = Literal[
-    "UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec", "WorkerLost"
-]
+FailureReason = Literal["UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec"]
 
 
 class StatusModel(BaseModel):

@@ -84,7 +84,7 @@ def phase(status: JobStatus) -> str:
         return "unknown - no operator has taken it up yet"
     refused = status.condition("Accepted") if not status.is_true("Accepted") else None
     holding = (each for each in status.conditions if each.status == "True" and each.type != "Accepted")
-    why = refused or next(holding, None)
+    why = refused or next(holding, status.condition("Running"))  # of a job that waits, Running says for what
     told_below = status.phase == "Failed" and status.failure is not None
     return status.phase if why is None or not why.message or told_below else f"{status.phase} - {why.message}"
 
