@@ -69,7 +69,7 @@ lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock
 
 bench: install  ## Measure against a peer: make bench BENCH=first-light
-	$(RUN)python -m tests.bench $(BENCH)
+	@$(RUN)python -m tests.bench $(BENCH)
 
 image: install  ## Build the operator's and the trainer's image into the test cluster's image store
 	$(CLUSTER) images

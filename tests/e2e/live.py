@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from dltrain.api.job import DLTrainJob
 from dltrain.client import Client
-from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
+from dltrain.names import API_VERSION, INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, PLURAL
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import call, wait_for
 
@@ -24,6 +24,7 @@ EXAMPLES: Final = MANIFESTS / "examples"
 SYSTEM: Final = "dltrain-system"
 OPERATOR: Final = "deployment/dltrain-operator"
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+JOBS: Final = f"/apis/{API_VERSION}/{PLURAL}"
 OWNED: Final = "pods,configmaps,services,secrets,networkpolicies"
 
 
@@ -53,7 +54,7 @@ class Live:
     def install(self) -> None:
         """Install dltrain as the README says; returns when it serves jobs."""
         self.kubectl("apply", "-k", MANIFESTS)
-        self.kubectl("wait", "--for=condition=Established", "crd/dltrainjobs.dltrain.io", "--timeout=30s")
+        wait_for("jobs to be served", lambda: self.kubectl("get", "--raw", JOBS, check=False))
         self.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
 
     def scale_operator(self, replicas: int) -> None:

@@ -46,16 +46,11 @@ def test_a_model_read_back_predicts_the_same_to_the_bit(tmp_path: Path, name: st
     assert torch.equal(read.predict(samples()), written.predict(samples()))
 
 
-def test_a_prediction_is_the_model_after_its_preprocessing() -> None:
-    one = artifact()
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_prediction_is_the_evaluated_model_after_its_preprocessing_whatever_mode_it_was_in(name: str) -> None:
+    one = artifact(name)
     with torch.no_grad():
         expected = one.model.eval()(PREPROCESSING(samples()))
-    assert torch.equal(one.predict(samples()), expected)
-
-
-def test_a_prediction_does_not_depend_on_the_mode_the_model_was_in() -> None:
-    one = artifact("resnet18")
-    expected = one.predict(samples())
     one.model.train()
     assert torch.equal(one.predict(samples()), expected)
 

@@ -25,7 +25,7 @@ from dltrain.local import LocalResult, run_local
 from tests.trainer.builders import json_lines, without_attempt
 
 TRAINED, TESTED = 4096, 1000
-EPOCHS, STEPS = 4, 32
+EPOCHS, STEPS = 3, 32
 """Of an epoch."""
 WHOLE, RESUMED, KILLED, FAILED = "whole", "whole again", "killed", "failed"
 
@@ -144,10 +144,10 @@ def test_progress_rises_to_the_last_step_and_names_the_stages(whole: Ran) -> Non
 
 def test_the_newest_checkpoints_are_kept_and_the_status_names_the_last(whole: Ran) -> None:
     kept = sorted((whole.output / "checkpoints").iterdir())
-    assert [folder.name for folder in kept] == ["step-00000096", "step-00000128"]
+    assert [folder.name for folder in kept] == ["step-00000064", "step-00000096"]
     checkpoint = whole.status.checkpoint
     assert checkpoint is not None
-    assert (checkpoint.step, checkpoint.uri) == (128, str(kept[-1]))
+    assert (checkpoint.step, checkpoint.uri) == (96, str(kept[-1]))
 
 
 def test_every_step_is_on_record_and_the_loss_falls(whole: Ran) -> None:
@@ -199,7 +199,7 @@ def test_the_statistics_are_those_of_the_training_samples(whole: Ran, fashion_ca
 def test_a_finished_job_run_again_trains_no_step_and_has_the_same_results(whole: Ran) -> None:
     weights, log = ((whole.output / name).read_bytes() for name in ("model.safetensors", "metrics.jsonl"))
     again = Ran(whole.output).run()
-    assert "[rank 0] resumed from step-00000128: 128 steps are done" in again.lines
+    assert "[rank 0] resumed from step-00000096: 96 steps are done" in again.lines
     assert again.accuracy == whole.accuracy
     assert (whole.output / "model.safetensors").read_bytes() == weights
     assert (whole.output / "metrics.jsonl").read_bytes() == log

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach the coordinator."""
+PAUSE_GROWTH: Final = 1.5
 EXIT_REFUSED: Final = 1
 
 
@@ -57,7 +58,7 @@ class Member:
             except ChannelError as error:
                 log.debug("%s", error)
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(PAUSE_GROWTH * pause, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
             try:
