@@ -99,7 +99,8 @@ class Regularization(SpecModel):
 
 
 class Train(SpecModel):
-    """How the model is trained. Its result does not depend on how many ranks share the work, beyond rounding."""
+    """How the model is trained. How many ranks share the work changes its result by rounding only, but for the batch
+    statistics of resnet18, which are those of each rank's own share."""
 
     rules = (
         Rule(
