@@ -30,7 +30,7 @@ def remove_cgroups(name: str) -> None:
     """Remove what kubelet and runc left behind, innermost first."""
     for root in hierarchies():
         for folder in sorted((root / PREFIX / name).glob("**/"), reverse=True):
-            wait_for(f"{folder} to empty", lambda folder=folder: remove_empty(folder), seconds=60)  # type: ignore[misc]
+            wait_for(f"{folder} to empty", lambda folder=folder: remove_empty(folder), seconds=30)  # type: ignore[misc]
 
 
 def remove_empty(folder: Path) -> bool:

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.cgroups import remove_cgroups
@@ -34,7 +35,7 @@ class Machine:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 words = (entry / "cmdline").read_text().split("\0")[:-1]
-                if words[-2:] == [str(INIT), str(self.home)] and is_first(entry):
+                if is_init(words, self.home) and is_first(entry):
                     return int(entry.name)
             except OSError:
                 continue
@@ -103,6 +104,11 @@ class Machine:
         if pid is None:
             raise ClusterFailure(f"{self.name} is not running")
         return ["nsenter", "-t", str(pid), *spaces, "--"]
+
+
+def is_init(words: Sequence[str], home: Path) -> bool:
+    """Whether a command line is that of the PID 1 of the machine with this folder, whichever checkout started it."""
+    return len(words) > 1 and Path(words[-2]).name == INIT.name and words[-1] == str(home)
 
 
 def is_first(entry: Path) -> bool:

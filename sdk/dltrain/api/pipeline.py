@@ -99,8 +99,7 @@ class Regularization(SpecModel):
 
 
 class Train(SpecModel):
-    """How the model is trained. How many ranks share the work changes its result by rounding only, but for the batch
-    statistics of resnet18, which are those of each rank's own share."""
+    """How the model is trained. The number of ranks changes rounding, and in resnet18 each rank's batch statistics."""
 
     rules = (
         Rule(
