@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.cluster.cgroups import remove_cgroups
 from tests.cluster.host import ClusterFailure, call, wait_for
 
+DAEMONS: list[subprocess.Popen[bytes]] = []
+"""What this process has started and nobody waits for: dropped, Python would warn that it still runs."""
 INIT = Path(__file__).with_name("init.py")
 
 
@@ -47,12 +49,14 @@ class Machine:
         (self.home / "started").unlink(missing_ok=True)
         spaces = ["--mount", "--pid", "--uts", "--ipc", *(["--net"] if self._own_network else [])]
         with (self.home / "init.log").open("a") as log:
-            subprocess.Popen(
-                ["unshare", *spaces, "--fork", "--kill-child", sys.executable, "-S", str(INIT), str(self.home)],
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            DAEMONS.append(
+                subprocess.Popen(
+                    ["unshare", *spaces, "--fork", "--kill-child", sys.executable, "-S", str(INIT), str(self.home)],
+                    start_new_session=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
             )
         wait_for(f"{self.name} to start", (self.home / "started").exists, pause=0.02)
         wait_for(f"{self.name}'s PID 1", lambda: self.init, pause=0.02)
@@ -83,13 +87,15 @@ class Machine:
         binaries = self.state / "bin"
         path = f"{binaries}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.home / f"{program}.log").open("a") as log:
-            subprocess.Popen(
-                self.command(binaries / program, *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={"PATH": path, "HOME": "/var"},
+            DAEMONS.append(
+                subprocess.Popen(
+                    self.command(binaries / program, *arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={"PATH": path, "HOME": "/var"},
+                )
             )
 
     def start_containerd(self, settings: str) -> None:

@@ -107,7 +107,7 @@ def test_the_printed_columns_are_right_in_each_phase(run: Evidence) -> None:
         assert 0 < row["Loss"] < 3
         assert row["ETA"].endswith("s")
     last = run.rows[-1]
-    assert (last["Workers"], last["Stage"], last["Progress"], last["ETA"]) == ("0/2", "export", "100%", "")
+    assert (last["Workers"], last["Stage"], last["Progress"], last["ETA"]) == ("0/2", "export", "100%", None)
 
 
 def test_progress_only_rises(run: Evidence) -> None:

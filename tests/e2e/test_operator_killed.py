@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dltrain.connection import Connection, connect
+from dltrain.errors import UnavailableError
 from dltrain.names import pod_name
 from tests.cluster.host import wait_for
 from tests.e2e.jobs import PATIENT, go, script_job
@@ -89,7 +90,8 @@ def everything_made(space: Space) -> Iterator[set[tuple[str, str, str]]]:
 
 def note(connection: Connection, path: str, seen: set[tuple[str, str, str]]) -> None:
     """Watch one kind of object."""
-    with connection.stream(path, {"watch": True, "timeoutSeconds": 120}, patience=130) as lines:
+    watch = connection.stream(path, {"watch": True, "timeoutSeconds": 120}, patience=130)
+    with suppress(UnavailableError), watch as lines:  # it outlives the test, and may outlive the cluster
         for line in lines:
             body = json.loads(line)["object"]
             if "ownerReferences" in body["metadata"]:

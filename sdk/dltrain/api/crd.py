@@ -58,7 +58,7 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     if "const" in schema:
         result["enum"] = [schema["const"]]
     result |= exclusive_bounds(schema)
-    if "properties" in schema:
+    if schema.get("properties"):  # the API server drops an empty mapping, and `kubectl apply` would find a change
         result["properties"] = {name: structural(part, definitions) for name, part in schema["properties"].items()}
     if "items" in schema:
         result["items"] = structural(schema["items"], definitions)
