@@ -26,6 +26,7 @@ import yaml
 
 from dltrain.api.crd import custom_resource_definition
 from dltrain.names import API_VERSION, PLURAL
+from tests.cluster.host import state_folder
 
 START_SECONDS: Final = 60.0
 TOKEN: Final = "test-admin"
@@ -36,8 +37,7 @@ PROGRAMS: Final = ("etcd", "kube-apiserver")
 
 def programs_folder() -> Path:
     """Where the compiled programs of the test cluster are."""
-    cache = Path(os.environ.get("DLTRAIN_CACHE") or Path.home() / ".cache" / "dltrain")
-    return Path(os.environ.get("DLTRAIN_CLUSTER_BIN") or cache / "cluster" / "bin")
+    return Path(os.environ.get("DLTRAIN_CLUSTER_BIN") or state_folder() / "bin")
 
 
 def free_port() -> int:

@@ -7,12 +7,12 @@ import logging
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Final
 
-from dltrain.api.channel import HEARTBEAT_SECONDS, GroupStatus, Heartbeat, Observe
-from dltrain.channel import Channel, open_channel
+from dltrain.api.channel import GroupStatus, Observe
+from dltrain.channel import open_channel
 from dltrain.errors import ChannelError
+from dltrain.heartbeat import heartbeats
 from dltrain.names import CONTROL_PORT
 from dltrain_operator.actions import Target
 from dltrain_operator.identity import OBSERVER_LIFE, observer_context
@@ -123,24 +123,3 @@ async def statuses(host: str, port: int, context: ssl.SSLContext) -> AsyncIterat
         async for message in channel:
             if isinstance(message, GroupStatus):
                 yield message
-
-
-@asynccontextmanager
-async def heartbeats(channel: Channel) -> AsyncIterator[None]:
-    """Say again and again that this side lives, and close the channel at the end of the block."""
-    task = asyncio.create_task(beat(channel))
-    try:
-        yield
-    finally:
-        task.cancel()
-        channel.close()
-
-
-async def beat(channel: Channel) -> None:
-    """Send heartbeats until cancelled, or until the channel takes no more."""
-    try:
-        while True:
-            await channel.send(Heartbeat())
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-    except ChannelError:
-        return  # the reader of the channel learns it too, and tells

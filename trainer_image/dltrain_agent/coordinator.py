@@ -28,10 +28,10 @@ from dltrain.api.channel import (
 from dltrain.api.report import Report
 from dltrain.channel import Channel
 from dltrain.errors import ChannelError
+from dltrain.heartbeat import heartbeats
 from dltrain_agent import group as g
 from dltrain_agent.board import StatusBoard
 from dltrain_agent.causes import SETTLE_SECONDS
-from dltrain_agent.heartbeat import heartbeats
 from dltrain_agent.launch import TCP_FABRIC, mpirun_command
 from dltrain_agent.processes import Exit
 from dltrain_agent.reports import Reported, fold

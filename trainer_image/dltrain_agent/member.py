@@ -23,7 +23,7 @@ from dltrain.api.channel import (
 )
 from dltrain.channel import Channel, open_channel
 from dltrain.errors import ChannelError
-from dltrain_agent.heartbeat import heartbeats
+from dltrain.heartbeat import heartbeats
 from dltrain_agent.launch import RefusedLineError, prted_command
 from dltrain_agent.processes import Exit
 from dltrain_agent.settings import Settings

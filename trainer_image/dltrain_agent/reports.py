@@ -82,7 +82,7 @@ class ReportServer:
 
     def receive(self) -> None:
         """Take every report that waits; a rank's exit is handled after the reports it sent before."""
-        while self._socket.fileno() >= 0:  # ranks may still end after the server was closed
+        while True:
             try:
                 data = self._socket.recv(MAX_REPORT_BYTES)
             except BlockingIOError:
