@@ -23,10 +23,11 @@ class Benchmark:
     """One benchmark."""
 
     module: str
-    """Whose `run()` yields the figures; imported only when it is asked for, for some need torch."""
+    """Imported only when it is asked for, for some need torch. Its `prepare()` builds what the measurement needs, and
+    its `run(prepared)` yields the figures."""
     about: str
     seconds: float
-    """After which it is ended, done or not; what it started goes with it."""
+    """After which `run` is ended, done or not; what it started goes with it."""
 
 
 BENCHMARKS: Final = {
@@ -55,34 +56,38 @@ def run(benchmark: Benchmark) -> list[Figure]:
     """Run a benchmark and print its figures as they come; whatever else it prints goes to standard error.
 
     Raises:
-        BenchFailure: it could not measure, or took too long.
+        BenchFailure: it could not measure, took too long, or was told to end.
     """
     output, figures = sys.stdout, []
-    with contextlib.redirect_stdout(sys.stderr), deadline(benchmark.seconds):
-        for figure in import_module(benchmark.module).run():
-            print(figure.line(), file=output, flush=True)
-            figures.append(figure)
+    with contextlib.redirect_stdout(sys.stderr):
+        module = import_module(benchmark.module)
+        prepared = module.prepare()
+        with deadline(benchmark.seconds), contextlib.closing(module.run(prepared)) as found:
+            for figure in found:
+                print(figure.line(), file=output, flush=True)
+                figures.append(figure)
     return figures
 
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """End a block that takes too long.
+    """End a block that takes too long, or that is told to end, in a way that lets it clear up.
 
     Raises:
-        BenchFailure: it did.
+        BenchFailure: it did, or was.
     """
 
-    def late(_number: int, _frame: object) -> None:
-        raise BenchFailure(f"not done after {seconds:g} s")
+    def end(number: int, _frame: object) -> None:
+        raise BenchFailure("told to end" if number == signal.SIGTERM else f"not done after {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, late)
+    before = {number: signal.signal(number, end) for number in (signal.SIGALRM, signal.SIGTERM)}
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def summary(figures: Sequence[Figure], seconds: float) -> str:

@@ -27,6 +27,7 @@ class Training:
     """The life of the example; moments in seconds since the epoch, spans in seconds."""
 
     workers: int
+    epochs: int
     begun: float
     gone: float
     pods_made: float
@@ -51,7 +52,8 @@ def train(connection: Connection, space: Space, cluster: Cluster) -> Training:
     space.client.delete(name, wait=True, timeout=SECONDS)
     pods = [seen.at for seen in timeline.sightings if (seen.kind, seen.change) == ("Pod", "ADDED")]
     assert len(pods) == workers, f"{len(pods)} pods were made for {workers} workers"
-    return Training(workers, begun, time.time(), max(pods) - begun, first_step - begun, done.at - begun)
+    epochs = manifest["spec"]["pipeline"]["train"]["epochs"]
+    return Training(workers, epochs, begun, time.time(), max(pods) - begun, first_step - begun, done.at - begun)
 
 
 def await_first_step(cluster: Cluster, folder: str) -> float:

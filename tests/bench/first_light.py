@@ -11,7 +11,7 @@ from tests.bench.audit import counted, listed, selected
 from tests.bench.contender import DLTRAIN, WORKERS, Contender
 from tests.bench.figures import Figure, Target, paired, single
 from tests.bench.mpi_operator import MPI_OPERATOR
-from tests.bench.own_cluster import OwnCluster, own_cluster
+from tests.bench.own_cluster import OwnCluster, build_all, own_cluster
 from tests.bench.starts import Start, Starter
 from tests.e2e.spaces import new_space
 
@@ -26,9 +26,14 @@ Starts = dict[str, list[Start]]
 """The counted starts of each contender, by its name; those of one index make a pair."""
 
 
-def run() -> Iterator[Figure]:
+def prepare() -> str:
+    """Build what is missing; why there will be no peer, or nothing if there will."""
+    return build_all()
+
+
+def run(peerless: str) -> Iterator[Figure]:
     """Bring a cluster up, measure, and remove it."""
-    with own_cluster() as own:
+    with own_cluster(peerless) as own:
         yield from start_figures(own)
         yield from example_figures(own)
         yield from quiet_figures(own)
@@ -91,10 +96,12 @@ def example_figures(own: OwnCluster) -> Iterator[Figure]:
         done = example.train(own.connection, space, own.cluster)
         writes = selected(own.writes(), DLTRAIN.user, done.begun, done.gone, space.name)
     yield single(
-        "first-light/example-01/create-to-pods", "s", done.pods_made, note="no target; mpi-operator: no such job"
+        "first-light/example-01/create-to-pods", "s", done.pods_made, note="no target; the peer has no such job"
     )
     yield single("first-light/example-01/create-to-first-step", "s", done.first_step, note="no target")
-    yield single("first-light/example-01/create-to-complete", "s", done.complete, note="no target; 3 epochs")
+    yield single(
+        "first-light/example-01/create-to-complete", "s", done.complete, note=f"no target; {done.epochs} epochs"
+    )
     note = f"from creation to deletion: {listed(writes)}; progress apart: {counted(writes, 'progress')}"
     target = Target(done.workers + SPARE_WRITES)
     yield single("first-light/example-01/writes", "requests", counted(writes), target=target, note=note)

@@ -47,13 +47,12 @@ class OwnCluster:
         return self.live.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
-@contextmanager
-def own_cluster() -> Iterator[OwnCluster]:
-    """The cluster, for the length of a block; what has to be built for it is built.
+def build_all() -> str:
+    """Build what is missing for the cluster; why there will be no peer, or nothing if there will.
 
     Raises:
-        BenchFailure: this machine cannot run it.
-        ClusterFailure: something in it failed.
+        BenchFailure: this machine cannot run the cluster.
+        ClusterFailure: something could not be built.
     """
     if reason := why_not():
         raise BenchFailure(reason)
@@ -62,7 +61,21 @@ def own_cluster() -> Iterator[OwnCluster]:
     build_programs(cluster.state)
     with cluster.locked():
         build_images(cluster.state)
-        peerless = mpi_operator.prepare(cluster.state)
+        return mpi_operator.prepare(cluster.state)
+
+
+@contextmanager
+def own_cluster(peerless: str) -> Iterator[OwnCluster]:
+    """The cluster, for the length of a block.
+
+    Args:
+        peerless: why there is no peer; empty if there is.
+
+    Raises:
+        ClusterFailure: something in it failed.
+    """
+    cluster = Cluster(state_folder())
+    with cluster.locked():
         try:
             cluster.up(NODES, gpus=0, audit=policy([DLTRAIN.user, mpi_operator.MPI_OPERATOR.user]))
             live = Live(cluster.state / "bin" / "kubectl", cluster.kubeconfig, cluster)

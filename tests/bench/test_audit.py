@@ -85,7 +85,7 @@ def test_writes_are_selected_by_user_time_and_namespace_and_events_are_left_out(
         entry(4, "delete", "pods", "last"),
         entry(5, "create", "pods", "late"),
     ]
-    found = selected(read_writes(lines), OPERATOR, 2.0, 5.0, "team")
+    found = selected(read_writes(lines), OPERATOR, 2.5, 5.5, "team")
     assert [write.name for write in found] == ["first", "last"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -15,17 +16,26 @@ from tests.bench.figures import Target, single
 MEASURES = """
 from tests.bench.figures import Target, single
 
-def run():
+def prepare():
+    print("preparing")
+    return 3.0
+
+def run(large):
     print("measuring")
     yield single("small", "s", 1.0, target=Target(2.0))
-    yield single("large", "s", 3.0, target=Target(2.0))
+    yield single("large", "s", large, target=Target(2.0))
 """
 HANGS = """
-import pathlib, time
+import os, pathlib, signal, time
 
-def run():
+def prepare():
+    time.sleep(0.3)  # does not count
+
+def run(_):
     try:
         yield from ()
+        if {told}:
+            os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
     finally:
         pathlib.Path(__file__).with_name("cleared").touch()
@@ -45,16 +55,23 @@ def test_figures_go_to_standard_output_and_all_else_to_standard_error(
     figures = run(benchmark(tmp_path, monkeypatch, "measures", MEASURES, 60))
     said = capsys.readouterr()
     assert [json.loads(line)["name"] for line in said.out.splitlines()] == ["small", "large"]
-    assert said.err == "measuring\n"
+    assert said.err == "preparing\nmeasuring\n"
     assert [figure.passed for figure in figures] == [True, False]
 
 
-def test_a_benchmark_that_takes_too_long_is_ended_and_clears_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("told", "seconds", "said"),
+    [
+        pytest.param(False, 0.2, r"not done after 0\.2 s", id="it takes too long"),
+        pytest.param(True, 30, "told to end", id="it is told to end"),
+    ],
+)
+def test_a_benchmark_that_is_ended_clears_up(
+    told: bool, seconds: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = time.monotonic()
-    with pytest.raises(BenchFailure, match=r"not done after 0\.2 s"):
-        run(benchmark(tmp_path, monkeypatch, "hangs", HANGS, 0.2))
+    with pytest.raises(BenchFailure, match=said):
+        run(benchmark(tmp_path, monkeypatch, f"hangs_{told}", HANGS.format(told=told), seconds))
     assert time.monotonic() - start < 30
     assert (tmp_path / "cleared").exists()
 
@@ -67,5 +84,6 @@ def test_the_summary_names_the_targets_that_are_missed() -> None:
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_listed_benchmark_exists(name: str) -> None:
-    file = Path(__file__).parents[2] / (BENCHMARKS[name].module.replace(".", "/") + ".py")
-    assert "def run() -> Iterator[Figure]:" in file.read_text()
+    text = (Path(__file__).parents[2] / (BENCHMARKS[name].module.replace(".", "/") + ".py")).read_text()
+    assert "\ndef prepare() -> " in text
+    assert re.search(r"\ndef run\(\w+: \w+\) -> Iterator\[Figure\]:", text)

@@ -66,7 +66,7 @@ def test_the_version_is_the_distributions() -> None:
         pytest.param("import dltrain", set(), id="the package"),
         pytest.param("from dltrain import NotFoundError", set(), id="an error"),
         pytest.param("from dltrain import report", {"pydantic"}, id="report, in a training script"),
-        pytest.param("from dltrain import parse_job", {"pydantic", "yaml"}, id="the contract"),
+        pytest.param("from dltrain import parse_job", {"pydantic"}, id="the contract"),
         pytest.param("import dltrain.cli", {"typer"}, id="the command line"),
     ],
 )

@@ -55,7 +55,6 @@ class SpecModel(BaseModel):
         extra="forbid",
         frozen=True,
         populate_by_name=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from dltrain.api.base import Rule
+from dltrain.api.descriptions import DescribedSchema
 from dltrain.api.job import JobSpec, Metadata
 from dltrain.api.status import JobStatus
 from dltrain.api.wording import models_in
@@ -153,7 +154,7 @@ def immutable(name: str) -> dict[str, str]:
 
 def model_schema(model: type[BaseModel]) -> Schema:
     """The structural schema of a model."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = model.model_json_schema(by_alias=True, schema_generator=DescribedSchema)
     return with_rules(structural(schema, schema.get("$defs", {})), model)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -17,20 +16,6 @@ INTEGER: Final = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][
 NUMBER: Final = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
 )
-
-
-def read_text(path: Path) -> str:
-    """Read a job file.
-
-    Raises:
-        SpecError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError([Problem("", f"cannot read {path}: {error.strerror}", remedy="check the path")]) from error
-    except UnicodeDecodeError as error:
-        raise SpecError([Problem("", f"{path} is not UTF-8 text", remedy="save it as UTF-8")]) from error
 
 
 def load_document(text: str) -> Mapping[str, Any]:

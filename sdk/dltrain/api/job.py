@@ -33,9 +33,7 @@ NAMESPACE_FORM: Final = Form(
 class Metadata(BaseModel):
     """Kubernetes' ObjectMeta: what dltrain reads of it, and what else a user may write."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
     name: Annotated[str, Field(pattern=f"^$|{NAME_PATTERN}"), NAME_FORM] = ""
     """The job's name: at most 52 lower-case letters, digits and dashes, starting with a letter."""

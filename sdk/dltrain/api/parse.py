@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from dltrain.api.base import STORED
-from dltrain.api.document import load_document, read_text
 from dltrain.api.job import DLTrainJob
+from dltrain.api.text import plain_json, read_text
 from dltrain.api.wording import broken_rule, problem_of, shown
 from dltrain.errors import ClusterError, Problem, SpecError
 
@@ -38,8 +38,22 @@ def parse_job(source: str | Mapping[str, Any]) -> DLTrainJob:
         SpecError: it is not one valid job; holds all problems.
     """
     if isinstance(source, str):
-        return parse_document(load_document(source))
+        return parse_document(document_of(source))
     return job_of_values(source, [])
+
+
+def document_of(text: str) -> Mapping[str, Any]:
+    """The one document that YAML or JSON text holds.
+
+    Raises:
+        SpecError: it holds none.
+    """
+    values = plain_json(text)
+    if values is not None:
+        return values
+    from dltrain.api.document import load_document  # noqa: PLC0415 - see dltrain.api.text
+
+    return load_document(text)
 
 
 def parse_document(values: Mapping[str, Any]) -> DLTrainJob:

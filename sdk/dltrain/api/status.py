@@ -16,9 +16,7 @@ FailureReason = Literal["UserError", "OutOfMemory", "Communication", "LaunchFail
 class StatusModel(BaseModel):
     """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True)
 
     def to_dict(self) -> dict[str, Any]:
         """The model as plain JSON values, camelCase, absent fields left out."""

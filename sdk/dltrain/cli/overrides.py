@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dltrain.api.document import load_document, load_value, read_text
+from dltrain.api.document import load_document, load_value
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_document
+from dltrain.api.text import read_text
 from dltrain.api.wording import Location, location_of
 from dltrain.errors import Problem, SpecError
 
