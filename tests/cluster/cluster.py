@@ -146,9 +146,13 @@ class Cluster:
     def _await_ready(self, nodes: list[str], gpus: int) -> None:
         """Wait until the nodes are Ready, and give them their GPUs, which the kubelet copies to allocatable."""
         names = [f"node/{node}" for node in nodes]
-        self.kubectl("wait", "--for=create", "--timeout=60s", *names)
-        self.kubectl("wait", "--for=create", "--timeout=60s", "serviceaccount/default")  # without it, no pod
-        self.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *names)
+        try:
+            self.kubectl("wait", "--for=create", "--timeout=60s", *names)
+            self.kubectl("wait", "--for=create", "--timeout=60s", "serviceaccount/default")  # without it, no pod
+            self.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *names)
+        except ClusterFailure as failure:
+            logs = (self.machine(node).last_lines("kubelet") for node in nodes)
+            raise ClusterFailure("\n".join([str(failure), *logs])) from None
         patch = json.dumps({"status": {"capacity": {"nvidia.com/gpu": str(gpus)}}})
         for node in nodes if gpus else []:
             self.kubectl("patch", "node", node, "--subresource=status", "-p", patch)

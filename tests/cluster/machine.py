@@ -98,6 +98,12 @@ class Machine:
                 )
             )
 
+    def last_lines(self, program: str, count: int = 20) -> str:
+        """The end of a program's log, for the message of a failure."""
+        log = self.home / f"{program}.log"
+        lines = log.read_text(errors="replace").splitlines()[-count:] if log.exists() else ["(no log)"]
+        return "\n".join([f"--- {self.name}: {log.name}", *lines])
+
     def start_containerd(self, settings: str) -> None:
         """Start its containerd and wait until it answers."""
         (self.var / "containerd.toml").write_text(settings)
