@@ -140,7 +140,8 @@ class Cluster:
         (node.var / "kube-proxy.json").write_text(json.dumps(settings.kube_proxy(self.pki, name)))
         node.start_containerd(settings.containerd(self.state / "bin"))
         identity = [f"--hostname-override={name}", f"--node-ip={node_address(name)}"]
-        node.daemon("kubelet", "--config=/var/kubelet.json", f"--kubeconfig={self.pki}/{name}.kubeconfig", *identity)
+        kubelet = ["--config=/var/kubelet.json", f"--kubeconfig={self.pki}/{name}.kubeconfig", *identity]
+        node.daemon("kubelet", *kubelet, keep=True)  # it fails if it asks containerd before that has initialised itself
         node.daemon("kube-proxy", "--config=/var/kube-proxy.json")
 
     def _await_ready(self, nodes: list[str], gpus: int) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.cluster.cgroups import remove_cgroups
 from tests.cluster.host import ClusterFailure, call, wait_for
@@ -17,6 +18,10 @@ from tests.cluster.host import ClusterFailure, call, wait_for
 DAEMONS: list[subprocess.Popen[bytes]] = []
 """What this process has started and nobody waits for: dropped, Python would warn that it still runs."""
 INIT = Path(__file__).with_name("init.py")
+
+
+KEEP: Final = ("sh", "-c", 'until "$@"; do sleep 0.2; done', "keep")
+"""Starts what follows again if it fails."""
 
 
 class Machine:
@@ -82,14 +87,20 @@ class Machine:
         """Run a command inside the machine; its output."""
         return call(*self.command(*command), check=check)
 
-    def daemon(self, program: str, *arguments: str | Path) -> None:
-        """Start one of the cluster's programs inside the machine, logging to its folder."""
+    def daemon(self, program: str, *arguments: str | Path, keep: bool = False) -> None:
+        """Start one of the cluster's programs inside the machine, logging to its folder.
+
+        Args:
+            program: its name.
+            arguments: what it is told.
+            keep: whether it is started again if it fails, as systemd does on a real node.
+        """
         binaries = self.state / "bin"
         path = f"{binaries}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.home / f"{program}.log").open("a") as log:
             DAEMONS.append(
                 subprocess.Popen(
-                    self.command(binaries / program, *arguments),
+                    self.command(*(KEEP if keep else ()), binaries / program, *arguments),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
