@@ -106,7 +106,7 @@ def deadline_of(job: DLTrainJob, status: JobStatus) -> datetime | None:
 
 def ending_plan(job: DLTrainJob, outcome: Outcome, observed: Observed, now: datetime) -> Plan:
     """Record how a job has ended."""
-    status = absorbed(accepted(job, now), outcome.group)
+    status = absorbed(accepted(job, now), outcome.group, now)
     values: Values = [("Running", False), (outcome.condition, True)]
     if status.condition("Suspended") is not None:
         values = [*values, ("Suspended", False)]

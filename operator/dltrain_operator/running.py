@@ -62,7 +62,7 @@ class State(NamedTuple):
 
 def suspended_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
     """Hold no pods; keep the numbers, so that a resumed job goes on counting."""
-    status = absorbed(accepted(job, now), observed.notes.group)
+    status = absorbed(accepted(job, now), observed.notes.group, now)
     values: Values = [("Running", False), ("Suspended", True)]
     status = with_conditions(status, values, Reason.SUSPENDED, "runPolicy.suspend is true", now)
     changes = {"start_time": None, "workers": worker_counts(job.spec.workers.replicas)}
@@ -113,7 +113,7 @@ def counts_as_lost(seat: Seat, status: JobStatus) -> bool:
 def active_status(job: DLTrainJob, observed: Observed, crew: Crew, site: Site, now: datetime) -> JobStatus:
     """The status of a job whose workers are seated."""
     seats = crew.seats
-    status = absorbed(accepted(job, now), newest_account(observed, seats[0]))
+    status = absorbed(accepted(job, now), newest_account(observed, seats[0]), now)
     status = with_lost_workers(status, len(crew.lost))
     runs, reason, message = running_state(job.status, status, observed, crew)
     status = with_conditions(status, [("Running", runs)], reason, message, now)

@@ -19,6 +19,14 @@ from dltrain.api.status import (
 )
 from dltrain_operator.records import PodRecord
 
+INPUT_BOUND: Final = 0.1
+"""A job that waits for data for a larger share of its time than this is bound by its input ..."""
+INPUT_BOUND_NO_MORE: Final = 0.05
+"""... until the share is not larger than this."""
+INPUT_BOUND_MESSAGE: Final = (
+    "training waits for batches in more than 10 % of its time (status.progress.timeSplit); "
+    "give each rank more CPUs, use fewer or cheaper transforms and augmentations, or faster storage"
+)
 MAX_MESSAGE: Final = 2048
 """Longer messages are cut: a status is read by people."""
 
@@ -39,9 +47,11 @@ class Reason(StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     DEADLINE = "DeadlineExceeded"
+    WAITS_FOR_DATA = "TrainingWaitsForData"
+    DATA_KEEPS_UP = "DataKeepsUp"
 
 
-ORDER: Final[tuple[ConditionType, ...]] = ("Accepted", "Running", "Suspended", "Complete", "Failed")
+ORDER: Final[tuple[ConditionType, ...]] = ("Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed")
 Values = Sequence[tuple[ConditionType, bool]]
 """Conditions to set: (type, whether it holds)."""
 PHASES: Final[dict[str, Phase]] = {
@@ -127,7 +137,7 @@ def with_restarts(status: JobStatus, user: int, infrastructure: int) -> JobStatu
     return status.model_copy(update={"restarts": restarts})
 
 
-def absorbed(status: JobStatus, group: GroupStatus | None) -> JobStatus:
+def absorbed(status: JobStatus, group: GroupStatus | None, now: datetime) -> JobStatus:
     """A status with what a coordinator has said; counts never fall, and what it does not mention stays."""
     if group is None:
         return status
@@ -137,7 +147,24 @@ def absorbed(status: JobStatus, group: GroupStatus | None) -> JobStatus:
         if (value := getattr(group, name)) is not None
     }
     counted = with_restarts(status, max(status.restarts.user, group.user_restarts), status.restarts.infrastructure)
-    return counted.model_copy(update={"attempt": max(status.attempt, group.attempt), **said})
+    told = counted.model_copy(update={"attempt": max(status.attempt, group.attempt), **said})
+    return with_input_bound(told, now)
+
+
+def with_input_bound(status: JobStatus, now: datetime) -> JobStatus:
+    """A status that says whether training waits for its data; nothing before it first does.
+
+    The two bounds are apart, so that a job near one of them does not change its status all the time.
+    """
+    split = status.progress.time_split if status.progress else None
+    known = status.condition("InputBound")
+    if split is None or (known is None and split.data <= INPUT_BOUND):
+        return status
+    bound = split.data > (INPUT_BOUND_NO_MORE if status.is_true("InputBound") else INPUT_BOUND)
+    if bound:
+        return with_conditions(status, [("InputBound", True)], Reason.WAITS_FOR_DATA, INPUT_BOUND_MESSAGE, now)
+    message = "batches are ready when training needs them"
+    return with_conditions(status, [("InputBound", False)], Reason.DATA_KEEPS_UP, message, now)
 
 
 def shortened(message: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dltrain.api.status import Condition, Failure, JobStatus, Phase, Results, WorkerCounts
+from dltrain.api.status import Condition, Failure, JobStatus, Phase, Results, Shares, WorkerCounts
 from dltrain_operator.pace import earliest, write_at
 from dltrain_operator.status import Reason, absorbed, derive_phase, with_conditions
 from tests.controller.builders import NOW, later, progress, says
@@ -67,10 +67,10 @@ def test_the_phase_follows_from_the_conditions(values: Any, reason: str, phase: 
 
 def test_counts_never_fall_and_what_a_coordinator_does_not_mention_stays() -> None:
     failure = Failure(reason="UserError")
-    status = absorbed(EMPTY, says("ending", 3, user_restarts=2, failure=failure, progress=progress(40)))
-    status = absorbed(status, says("gathering", 0))
+    status = absorbed(EMPTY, says("ending", 3, user_restarts=2, failure=failure, progress=progress(40)), NOW)
+    status = absorbed(status, says("gathering", 0), NOW)
     assert (status.attempt, status.restarts.user, status.failure, status.progress) == (3, 2, failure, progress(40))
-    assert absorbed(status, None) == status
+    assert absorbed(status, None, NOW) == status
 
 
 OLD = with_conditions(EMPTY, [("Running", False)], Reason.PENDING, "0 of 2 workers run", NOW)
@@ -117,3 +117,35 @@ def test_progress_after_the_first_can_wait() -> None:
 def test_the_earliest_of_some_times() -> None:
     assert earliest([None, later(2), later(1), None]) == later(1)
     assert earliest([None]) is None
+
+
+# ---------------------------------------------------------------- waiting for data
+def waiting(status: JobStatus, share: float, at: float) -> JobStatus:
+    """The status after a report that training waits for data for this share of its time."""
+    said = progress(40).model_copy(update={"time_split": Shares(compute=1 - share, data=share)})
+    return absorbed(status, says("running", progress=said), later(at))
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        pytest.param([0.0, 0.1], [None, None], id="never much"),
+        pytest.param([0.11, 0.5], ["True", "True"], id="more than a tenth"),
+        pytest.param([0.2, 0.07, 0.05, 0.09], ["True", "True", "False", "False"], id="not back and forth in between"),
+    ],
+)
+def test_a_job_that_waits_for_data_in_more_than_a_tenth_of_its_time_is_input_bound(
+    shares: list[float], said: list[str | None]
+) -> None:
+    status, found = EMPTY, []
+    for at, share in enumerate(shares):
+        status = waiting(status, share, at)
+        condition = status.condition("InputBound")
+        found.append(condition and condition.status)
+    assert found == said
+
+
+def test_a_report_without_times_leaves_what_is_known_of_waiting() -> None:
+    status = waiting(EMPTY, 0.4, 0)
+    later_on = absorbed(status, says("running", progress=progress(41)), later(9))
+    assert later_on.conditions == status.conditions

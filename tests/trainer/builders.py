@@ -10,19 +10,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.api.model import Model
 from dltrain.api.parse import parse_job
-from dltrain.api.pipeline import Train
+from dltrain.api.train import Train
 from dltrain.reporting import Reporter
-from dltrain_trainer.data.dataset import Split
+from dltrain_trainer.data.samples import Split
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.distributed.single import SingleCommunicator
+from dltrain_trainer.models import Blueprint
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import data, train
+from dltrain_trainer.stages import data as data_stage
+from dltrain_trainer.stages import train
+from dltrain_trainer.training.learner import make_learner
+from dltrain_trainer.training.losses import make_loss
+from dltrain_trainer.training.state import TrainingState
 
 CPU = torch.device("cpu")
 SILENT = Reporter(None, 0)
@@ -58,8 +64,23 @@ def npz(file: Path, samples: int = 22, **kind: Any) -> Path:
     return file
 
 
-def pipeline_job(file: Path, *, model: str = "cnn", keep: int = 100, **fields: Any) -> DLTrainJob:
-    """A job that trains on an .npz file with two ranks; `fields` are those of spec.pipeline.train."""
+def pipeline_job(
+    file: Path,
+    *,
+    model: str | dict[str, Any] = "cnn",
+    keep: int = 100,
+    data: dict[str, Any] | None = None,
+    **fields: Any,
+) -> DLTrainJob:
+    """A job that trains on an .npz file with two ranks.
+
+    Args:
+        file: the data.
+        model: its name, or spec.pipeline.model.
+        keep: how many checkpoints are kept.
+        data: what is added to spec.pipeline.data.
+        fields: what is added to spec.pipeline.train.
+    """
     return parse_job(
         {
             "apiVersion": names.API_VERSION,
@@ -68,8 +89,13 @@ def pipeline_job(file: Path, *, model: str = "cnn", keep: int = 100, **fields: A
             "spec": {
                 "workers": {"replicas": 2},
                 "pipeline": {
-                    "data": {"source": f"file://{file}", "format": "npz", "transforms": [{"normalize": {}}]},
-                    "model": {"name": model},
+                    "data": {
+                        "source": f"file://{file}",
+                        "format": "npz",
+                        "transforms": [{"normalize": {}}],
+                        **(data or {}),
+                    },
+                    "model": {"name": model} if isinstance(model, str) else model,
                     "train": {"globalBatchSize": 8, "optimizer": {"lr": 0.05}, **fields},
                 },
                 "checkpoint": {"keep": keep},
@@ -85,15 +111,26 @@ def new_run(job: DLTrainJob, output: Path, communicator: Communicator | None = N
     alone = communicator or SingleCommunicator()
     output.mkdir(parents=True, exist_ok=True)
     progress = Progress(SILENT, alone.rank)
-    return Run(job.spec.pipeline, job.spec.checkpoint, output, attempt, alone, CPU, progress)
+    return Run(job.name, job.spec.pipeline, job.spec.checkpoint, output, attempt, alone, CPU, progress)
 
 
 def trained(job: DLTrainJob, output: Path, communicator: Communicator | None = None, attempt: int = 1) -> Run:
     """The same after its stages data and train."""
     run = new_run(job, output, communicator, attempt)
-    data.run(run)
+    data_stage.run(run)
     train.run(run)
     return run
+
+
+def state_of(model: nn.Module, step: int = 0, **settings: Any) -> TrainingState:
+    """The state of a training of a model; `settings` are those of spec.pipeline.train."""
+    train = train_settings(**settings)
+    return TrainingState(make_learner(model, train, make_loss(train), SingleCommunicator(), "fp32"), None, step)
+
+
+def blueprint_of(name: str, shape: tuple[int, ...] = (1, 9, 9), outputs: int = 3, **options: Any) -> Blueprint:
+    """A model of the zoo by its name, for samples of a shape; `options` are those of spec.pipeline.model."""
+    return Blueprint(Model.model_validate({"name": name, **options}), shape, outputs)
 
 
 def json_lines(file: Path) -> list[dict[str, Any]]:

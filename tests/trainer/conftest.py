@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from dltrain_trainer.distributed.device import rank_device
-from dltrain_trainer.models import Architecture
-from dltrain_trainer.stages import train
+from dltrain_trainer.models import blueprint
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,13 +25,13 @@ def as_in_a_rank() -> None:
 @pytest.fixture(autouse=True)
 def one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks that are threads share torch's random numbers, which real ranks do not."""
-    lock, build = threading.Lock(), train.build_model
+    lock, build = threading.Lock(), blueprint.build
 
-    def build_alone(architecture: Architecture, seed: int) -> nn.Module:
+    def build_alone(*arguments: Any, **options: Any) -> nn.Module:
         with lock:
-            return build(architecture, seed)
+            return build(*arguments, **options)
 
-    monkeypatch.setattr(train, "build_model", build_alone)
+    monkeypatch.setattr(blueprint, "build", build_alone)
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,6 +73,22 @@ class ThreadCommunicator:
 
     def from_first(self, value: int) -> int:
         return int(self.meeting.all(self._leave("first", value))[0])
+
+    def exchange(self, parts: Sequence[Any]) -> list[Any]:
+        return [each[self.rank] for each in self.gather(list(parts))]
+
+    @property
+    def team(self) -> ThreadCommunicator:
+        return self
+
+    def gather(self, values: Any) -> list[Any]:
+        return self.meeting.all(self._leave("gather", values))
+
+    def sum(self, values: Any) -> Any:
+        return np.sum(self.gather(np.array(values)), axis=0)
+
+    def first(self, value: Any) -> Any:
+        return self.gather(value)[0]
 
     def barrier(self) -> None:
         self.meeting.all(self._leave("barrier", None))

@@ -20,10 +20,8 @@ from torch import nn
 
 from dltrain_trainer.checkpoint import Checkpoints
 from dltrain_trainer.errors import CheckpointError
-from dltrain_trainer.models import Architecture, build_model
-from dltrain_trainer.training.optimizer import make_optimizer
 from dltrain_trainer.training.state import TrainingState
-from tests.trainer.builders import train_settings
+from tests.trainer.builders import blueprint_of, state_of
 
 TRAINING = {"samples": 22, "train.seed": 3}
 
@@ -31,7 +29,7 @@ TRAINING = {"samples": 22, "train.seed": 3}
 def state(step: int = 0, *, model: nn.Module | None = None) -> TrainingState:
     """A state whose every number is its step."""
     known = model or nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    made = TrainingState(known, make_optimizer(known, train_settings()), step)
+    made = state_of(known, step)
     with torch.no_grad():
         for tensor in made.tensors().values():
             tensor.fill_(step)
@@ -62,14 +60,11 @@ def same_tensors(one: TrainingState, other: TrainingState) -> bool:
 # ---------------------------------------------------------------- saving and loading
 @pytest.mark.parametrize("name", ["cnn", "resnet18"])
 def test_a_state_is_read_back_to_the_bit(tmp_path: Path, name: str) -> None:
-    architecture = Architecture(name, (1, 9, 9), 3)
-    model = build_model(architecture, seed=1)
-    saved = TrainingState(model, make_optimizer(model, train_settings()), 7)
-    for momentum in saved.optimizer.momenta.values():
+    saved = state_of(blueprint_of(name).build(1), 7)
+    for momentum in saved.learner.optimizer.tensors().values():
         momentum.normal_()
     checkpoints(tmp_path).save(saved)
-    other = build_model(architecture, seed=2)
-    found = TrainingState(other, make_optimizer(other, train_settings()))
+    found = state_of(blueprint_of(name).build(2))
     assert checkpoints(tmp_path).load_newest(found) == tmp_path / "step-00000007"
     assert found.step == 7
     assert same_tensors(found, saved)

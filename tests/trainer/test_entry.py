@@ -27,7 +27,8 @@ def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     environment = {names.JOB_FILE_VARIABLE: str(tmp_path / "job.json"), names.OUTPUT_VARIABLE: str(tmp_path / "out")}
     command = [sys.executable, "-m", "dltrain_trainer"]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-    said = f"error: {tmp_path}/missing.npz: cannot be read (No such file or directory); check the path\n"
+    remedy = "mount the data, or correct spec.pipeline.data.source"
+    said = f"error: {tmp_path}/missing.npz: cannot be read (No such file or directory); {remedy}\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
@@ -61,10 +62,14 @@ def test_a_rank_alone_runs_every_stage(tmp_path: Path, monkeypatch: pytest.Monke
     start(monkeypatch, tmp_path / "job.json", tmp_path / "out")
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
         "checkpoints",
+        "epochs.jsonl",
+        "evaluation.json",
         "metrics.jsonl",
         "model.json",
         "model.safetensors",
+        "report.html",
         "results.json",
+        "tensorboard",
     ]
 
 

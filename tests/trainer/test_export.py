@@ -12,25 +12,27 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import dltrain
-from dltrain_trainer.data.preprocess import Preprocessing
+from dltrain_trainer.data.transforms.affine import Affine
+from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.export import Artifact, load, save
 from dltrain_trainer.export import artifact as module
-from dltrain_trainer.models import MODELS, Architecture, build_model
+from tests.trainer.builders import blueprint_of
 
-PREPROCESSING = Preprocessing((1 / 80, 1 / 90), (0.1 + 0.2, 2 / 3))
+MODELS = ("cnn", "resnet18", "linear", "mlp")
+PREPROCESSING = Preprocessing([Affine([0.1 + 0.2, 2 / 3], [1 / 80, 1 / 90], 2)])
 
 
 def artifact(name: str = "cnn") -> Artifact:
     """A model whose every number, running statistics included, is of its own."""
-    architecture = Architecture(name, (2, 9, 9), 3)
-    model = build_model(architecture, seed=4)
+    blueprint = blueprint_of(name, (2, 9, 9))
+    model = blueprint.build(4)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
                 tensor.add_(torch.rand(tensor.shape, generator=generator) / 10)
-    return Artifact(architecture, PREPROCESSING, model)
+    return Artifact(blueprint, PREPROCESSING, model, "classification", ("a", "b", "c"))
 
 
 def samples(count: int = 5) -> torch.Tensor:
@@ -42,7 +44,8 @@ def test_a_model_read_back_predicts_the_same_to_the_bit(tmp_path: Path, name: st
     written = artifact(name)
     save(written, tmp_path, {}, samples())
     read = load(tmp_path)
-    assert (read.architecture, read.preprocessing) == (written.architecture, PREPROCESSING)
+    assert (read.blueprint, read.preprocessing.to_dict()) == (written.blueprint, PREPROCESSING.to_dict())
+    assert (read.task, read.classes) == (written.task, written.classes)
     assert torch.equal(read.predict(samples()), written.predict(samples()))
 
 
@@ -59,11 +62,13 @@ def test_the_files_need_neither_pickle_nor_our_code(tmp_path: Path) -> None:
     one = artifact()
     save(one, tmp_path, {"accuracy": 0.5}, samples())
     assert json.loads((tmp_path / "model.json").read_text()) == {
-        "formatVersion": 1,
+        "formatVersion": 2,
         "dltrainVersion": dltrain.__version__,
-        "architecture": {"name": "cnn", "inputShape": [2, 9, 9], "classes": 3},
-        "input": {"type": "uint8", "layout": "NCHW"},
-        "preprocessing": {"scale": list(PREPROCESSING.scale), "shift": list(PREPROCESSING.shift)},
+        "model": {"name": "cnn", "inputShape": [2, 9, 9], "outputs": 3, "channelsLast": True},
+        "task": "classification",
+        "classes": ["a", "b", "c"],
+        "input": {"type": "uint8", "shape": [2, 9, 9]},
+        "preprocessing": PREPROCESSING.to_dict(),
         "metrics": {"accuracy": 0.5},
     }
     weights = load_file(tmp_path / "model.safetensors")
@@ -108,8 +113,8 @@ def change(folder: Path, *path: str, value: Any) -> None:
         pytest.param(lambda folder: (folder / "model.safetensors").unlink(), id="no weights"),
         pytest.param(lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), id="damaged weights"),
         pytest.param(lambda folder: save_file({"a": torch.zeros(1)}, folder / "model.safetensors"), id="other weights"),
-        pytest.param(lambda folder: change(folder, "architecture", "name", value="mlp9"), id="an unknown model"),
-        pytest.param(lambda folder: change(folder, "architecture", "inputShape", value=[2]), id="an odd shape"),
+        pytest.param(lambda folder: change(folder, "model", "name", value="mlp9"), id="an unknown model"),
+        pytest.param(lambda folder: change(folder, "model", "inputShape", value=[2]), id="an odd shape"),
         pytest.param(lambda folder: change(folder, "preprocessing", value=None), id="no preprocessing"),
     ],
 )
@@ -121,12 +126,13 @@ def test_what_is_no_exported_model_is_refused_by_name(tmp_path: Path, damage: An
     assert str(caught.value).startswith(f"{tmp_path}: is no exported model: ")
 
 
-def test_a_newer_format_asks_for_a_newer_dltrain(tmp_path: Path) -> None:
+def test_another_format_is_said_with_who_wrote_it(tmp_path: Path) -> None:
     save(artifact(), tmp_path, {}, samples())
-    change(tmp_path, "formatVersion", value=2)
+    change(tmp_path, "formatVersion", value=3)
     with pytest.raises(CheckpointError) as caught:
         load(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: format 2 needs a newer dltrain"
+    said = f"it has format 3 of dltrain {dltrain.__version__}, and this one reads format 2"
+    assert str(caught.value) == f"{tmp_path}: is no exported model: {said}"
 
 
 def test_a_storage_that_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:

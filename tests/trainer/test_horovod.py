@@ -15,7 +15,6 @@ from dltrain_trainer.distributed.single import SingleCommunicator
 from dltrain_trainer.stages import evaluate
 from tests.trainer.builders import json_lines, npz, pipeline_job, trained
 from tests.trainer.mpi import run_ranks
-from tests.trainer.ranks.collectives import gradients
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +53,12 @@ def test_every_rank_gets_the_number_of_the_first(found: list[dict[str, Any]]) ->
     assert [rank["from first"] for rank in found] == [7, 7]
 
 
-@pytest.mark.parametrize("shares", ["unequal shares", "an empty share"])
-def test_any_shares_give_the_gradient_of_the_whole_batch(found: list[dict[str, Any]], shares: str) -> None:
-    first, second = (rank[shares] for rank in found)
-    assert first == second
-    assert first == pytest.approx(gradients(SingleCommunicator(), slice(0, 6)), rel=1e-4, abs=1e-6)
+def test_each_rank_gets_what_the_others_have_sent_to_it(found: list[dict[str, Any]]) -> None:
+    assert [rank["exchanged"] for rank in found] == [["0 to 0", "1 to 0"], ["0 to 1", "1 to 1"]]
+
+
+def test_the_team_has_the_same_ranks(found: list[dict[str, Any]]) -> None:
+    assert [rank["team"] for rank in found] == [[0, 1]] * 2
 
 
 def test_after_leaving_mpi_is_still_there(found: list[dict[str, Any]]) -> None:
@@ -66,8 +66,8 @@ def test_after_leaving_mpi_is_still_there(found: list[dict[str, Any]]) -> None:
 
 
 def test_a_process_that_mpirun_did_not_start_is_alone() -> None:
-    assert isinstance(connect({}), SingleCommunicator)
-    assert isinstance(connect({"OMPI_COMM_WORLD_SIZE": "1"}), SingleCommunicator)
+    assert isinstance(connect(environment={}), SingleCommunicator)
+    assert isinstance(connect(environment={"OMPI_COMM_WORLD_SIZE": "1"}), SingleCommunicator)
 
 
 # ---------------------------------------------------------------- training
@@ -82,7 +82,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_ranks("training", folder / "said", folder / "job.json", folder)
     alone = trained(job, folder / "alone")
     evaluate.run(alone)
-    (folder / "said" / "alone.json").write_text(json.dumps({"metrics": alone.metrics}))
+    (folder / "said" / "alone.json").write_text(json.dumps({"metrics": alone.measured.metrics}))
     return folder
 
 

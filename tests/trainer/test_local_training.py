@@ -174,7 +174,9 @@ def published(cache: Path, name: str, header: int) -> NDArray[np.uint8]:
 
 def test_the_accuracy_is_what_other_code_makes_of_the_exported_files(whole: Ran, fashion_cache: Path) -> None:
     description = json.loads((whole.output / "model.json").read_text())
-    (scale,), (shift,) = (description["preprocessing"][name] for name in ("scale", "shift"))
+    unit, normal = description["preprocessing"]["steps"]
+    offset = unit["offset"][0] + normal["offset"][0] / unit["scale"][0]
+    scale = unit["scale"][0] * normal["scale"][0]
     network = nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
         *(nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
@@ -184,15 +186,15 @@ def test_the_accuracy_is_what_other_code_makes_of_the_exported_files(whole: Ran,
     images = published(fashion_cache, "t10k-images-idx3-ubyte.gz", 16)[: TESTED * 784].reshape(TESTED, 1, 28, 28)
     labels = published(fashion_cache, "t10k-labels-idx1-ubyte.gz", 8)[:TESTED]
     with torch.no_grad():
-        logits = network(torch.from_numpy(images * np.float32(scale) - np.float32(shift))).numpy()
+        logits = network(torch.from_numpy((images - np.float32(offset)) * np.float32(scale))).numpy()
     assert float(np.mean(logits.argmax(1) == labels)) == whole.accuracy == description["metrics"]["accuracy"]
 
 
 def test_the_statistics_are_those_of_the_training_samples(whole: Ran, fashion_cache: Path) -> None:
-    preprocessing = json.loads((whole.output / "model.json").read_text())["preprocessing"]
+    normal = json.loads((whole.output / "model.json").read_text())["preprocessing"]["steps"][1]
     pixels = published(fashion_cache, "train-images-idx3-ubyte.gz", 16)[: TRAINED * 784] / np.float64(255)
-    assert preprocessing["scale"] == pytest.approx([1 / 255 / pixels.std()], rel=1e-12)
-    assert preprocessing["shift"] == pytest.approx([pixels.mean() / pixels.std()], rel=1e-12)
+    assert normal["offset"] == pytest.approx([pixels.mean()], rel=1e-12)
+    assert normal["scale"] == pytest.approx([1 / pixels.std()], rel=1e-12)
 
 
 # ---------------------------------------------------------------- the same job again, killed, and without a storage

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from dltrain.api.report import REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
-from dltrain.api.status import Results
+from dltrain.api.status import Results, Shares
 from dltrain.reporting import Reporter
 from dltrain_trainer import progress as progress_module
-from dltrain_trainer.progress import Progress
+from dltrain_trainer.progress import Progress, Training
+from dltrain_trainer.report.data import TimeSplit
 from tests.trainer.builders import SILENT
 
 Rank = Callable[..., Progress]
+NO_TIME = TimeSplit(0.0, 0.0, 0.0)
 
 
 class Agent:
@@ -66,7 +68,7 @@ def rank(agent: Agent) -> Iterator[Rank]:
 def test_a_step_is_reported_with_its_place_in_the_training(agent: Agent, rank: Rank) -> None:
     mine = rank()
     mine.stage("train", epoch=2, epochs=5)
-    mine.training(7, 20, 0.25, 1234.56, 8.5)
+    mine.training(Training(7, 20, 0.25, 1234.56, 8.5, TimeSplit(7.0, 2.0, 1.0)))
     assert agent.received() == [
         ProgressReport(
             rank=0,
@@ -78,13 +80,14 @@ def test_a_step_is_reported_with_its_place_in_the_training(agent: Agent, rank: R
             loss=0.25,
             samples_per_second=1234.6,
             eta_seconds=8.5,
+            time_split=Shares(compute=0.7, communication=0.2, data=0.1),
         )
     ]
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_left_out(agent: Agent, rank: Rank, loss: float) -> None:
-    rank().training(1, 2, loss, 1.0, None)
+    rank().training(Training(1, 2, loss, 1.0, None, NO_TIME))
     (report,) = agent.received()
     assert isinstance(report, ProgressReport)
     assert report.loss is None
@@ -93,13 +96,13 @@ def test_a_loss_that_is_no_number_is_left_out(agent: Agent, rank: Rank, loss: fl
 def test_only_the_first_rank_reports_progress(agent: Agent, rank: Rank) -> None:
     mine = rank(1)
     mine.stage("train")
-    mine.training(20, 20, 0.25, 10.0, 0.0)
+    mine.training(Training(20, 20, 0.25, 10.0, 0.0, NO_TIME))
     assert agent.received() == []
 
 
 def test_a_later_stage_repeats_how_far_training_is(agent: Agent, rank: Rank) -> None:
     mine = rank()
-    mine.training(20, 20, 0.25, 10.0, 0.0)
+    mine.training(Training(20, 20, 0.25, 10.0, 0.0, NO_TIME))
     mine.stage("evaluate")
     _, report = agent.received()
     assert report == ProgressReport(rank=0, stage="evaluate", step=20, total=20, loss=0.25)
@@ -121,7 +124,7 @@ def test_an_agent_that_is_gone_does_not_disturb_training(agent: Agent, rank: Ran
     mine = rank()
     agent.close()
     agent.address.unlink()
-    mine.training(20, 20, 0.25, 10.0, 0.0)
+    mine.training(Training(20, 20, 0.25, 10.0, 0.0, NO_TIME))
     mine.checkpoint(20, Path("/x"))
 
 
@@ -153,7 +156,7 @@ def test_where_nobody_takes_reports_progress_is_printed_now_and_then(
     mine, clock = Progress(SILENT, 0), Clock(monkeypatch)
     for step, seconds in enumerate((0, 1, 3, 2, 4), start=1):
         clock.after(seconds)
-        mine.training(step, 9, 0.5, 1234.6, 100.0)
+        mine.training(Training(step, 9, 0.5, 1234.6, 100.0, NO_TIME))
     assert capsys.readouterr().out.splitlines() == [
         "step 1/9: loss 0.5000, 1235 samples/s, 1m40s left",
         "step 4/9: loss 0.5000, 1235 samples/s, 1m40s left",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -12,21 +13,13 @@ import torch
 from torch import Tensor
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.pipeline import Train
-from dltrain_trainer.data.sampler import Sampler
-from dltrain_trainer.distributed.buckets import GradientBuckets
+from dltrain.api.train import Train
 from dltrain_trainer.errors import CheckpointError
-from dltrain_trainer.models import MODELS
 from dltrain_trainer.progress import Progress
-from dltrain_trainer.stages import data
-from dltrain_trainer.stages.train import new_artifact
-from dltrain_trainer.training.batches import RankBatches
+from dltrain_trainer.stages import data, train
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.observer import StepDone, TrainingObserver
-from dltrain_trainer.training.optimizer import make_optimizer
-from dltrain_trainer.training.state import TrainingState
 from tests.trainer.builders import (
-    CPU,
     SILENT,
     equal,
     four_epochs,
@@ -71,18 +64,6 @@ def test_training_resumed_from_any_epoch_equals_the_uninterrupted_one_to_the_bit
         assert (output / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
 
 
-class Interruption(TrainingObserver):
-    """Ends a training in the middle."""
-
-    def __init__(self, train: Train, last: int) -> None:
-        super().__init__(train, 12, Progress(SILENT, 0), None)
-        self.last = last
-
-    def step_done(self, done: StepDone) -> None:
-        if done.step == self.last:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("step", [1, 5, 9, 11])
 def test_a_training_interrupted_in_the_middle_of_an_epoch_goes_on_with_the_next_batch(
     tmp_path: Path, job: DLTrainJob, step: int
@@ -90,18 +71,29 @@ def test_a_training_interrupted_in_the_middle_of_an_epoch_goes_on_with_the_next_
     whole = trained(job, tmp_path / "whole").artifact.model.state_dict()
     run = new_run(job, tmp_path)
     data.run(run)
-    settings, model = run.pipeline.train, new_artifact(run).model
-    mine = TrainingState(model, make_optimizer(model, settings))
-    batches = RankBatches(run.dataset.train, run.preprocessing, Sampler(22, 8, 3), 0, 1, CPU)
-    buckets = GradientBuckets(model.parameters(), run.communicator)
-    with pytest.raises(KeyboardInterrupt):
-        fit(mine, settings, batches, buckets, Interruption(settings, step), save=lambda _: None)
-    assert mine.step == step
-    fit(mine, settings, batches, buckets, Interruption(settings, 0), save=lambda _: None)
-    assert equal(dict(model.state_dict()), dict(whole))
+    run.artifact = train.new_artifact(run)
+    mine, sampler = train.new_state(run), train.sampler_of(run)
+    for last in (step, 0):
+        observer = Interruption(run.pipeline.train, last)
+        with contextlib.suppress(KeyboardInterrupt), train.feed_of(run, sampler, mine.step) as feed:
+            fit(mine, feed, STEPS, observer, after_epoch=lambda _state, _epoch: None)
+        assert mine.step == (last or 12)
+    assert equal(dict(run.artifact.model.state_dict()), dict(whole))
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+class Interruption(TrainingObserver):
+    """Ends a training in the middle."""
+
+    def __init__(self, settings: Train, last: int) -> None:
+        super().__init__(settings, 12, Progress(SILENT, 0), None)
+        self.last = last
+
+    def step_done(self, done: StepDone) -> None:
+        if done.step == self.last:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
 def test_every_model_resumes_to_the_bit(tmp_path: Path, model: str) -> None:
     job = pipeline_job(npz(tmp_path / "data.npz", 8, side=9), model=model, epochs=2, globalBatchSize=4)
     trained(job, tmp_path / "whole")

@@ -30,12 +30,18 @@ def main() -> int:
     agent.connect(address)
 
     def pass_on(number: int, _frame: object) -> None:
-        agent.sendall(dumps({"signal": number}).encode() + b"\n")
+        try:
+            agent.sendall(dumps({"signal": number}).encode() + b"\n")
+        except OSError:  # the agent is gone, and its processes with it: what is read next says so
+            return
 
     agent.sendall(dumps({"kind": kind, "line": line, "environment": dict(os.environ)}).encode() + b"\n")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, pass_on)
-    answer = agent.makefile().readline()
+    try:
+        answer = agent.makefile().readline()
+    except OSError:
+        answer = ""
     if not answer:
         return AGENT_GONE
     ended = loads(answer)

@@ -64,6 +64,7 @@ def progress_of(report: ProgressReport, now: datetime) -> Progress:
         summary="" if percent is None else f"{percent}%",
         loss=report.loss,
         samples_per_second=report.samples_per_second,
+        time_split=report.time_split,
         eta=None if report.eta_seconds is None else short_duration(report.eta_seconds),
         time=now,
     )

@@ -31,7 +31,7 @@ def main() -> None:
     try:
         run_stages()
     except (TrainerError, SpecError) as error:
-        fail(f"error: {error}")
+        fail("\n".join(f"error: {line}" for line in str(error).splitlines()))
     except BaseException:  # noqa: BLE001 - whatever it is, this rank must not wait for others at exit
         fail(traceback.format_exc())
 
@@ -44,16 +44,17 @@ def run_stages() -> None:
         TrainerError: the job or its data cannot be trained with.
     """
     job = parse_job_file(path_from(names.JOB_FILE_VARIABLE))
-    if job.spec.pipeline is None:
+    pipeline = job.spec.pipeline
+    if pipeline is None:
         raise TrainerError("spec.pipeline: is required to run the trainer; jobs with a command run that instead")
     output = path_from(names.OUTPUT_VARIABLE)
     with storage_errors(output):
         output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    communicator = connect()
+    communicator = connect(job.spec.backend, pipeline.train.communication.horovod)
     device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
-    run = Run(job.spec.pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
+    run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
     for name, stage in STAGES.items():
         run.progress.stage(name)
         stage(run)

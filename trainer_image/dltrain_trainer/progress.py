@@ -9,14 +9,33 @@ from pathlib import Path
 from typing import Final
 
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
-from dltrain.api.status import Results
+from dltrain.api.status import Results, Shares
 from dltrain.durations import short_duration
 from dltrain.reporting import Reporter
+from dltrain_trainer.report.data import TimeSplit
 
 INTERVAL_SECONDS: Final = 0.5
 """Progress is worked out, and the losses of the steps since are read, this often."""
 LINE_SECONDS: Final = 5.0
 """How often progress is printed where nobody takes reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How far training is."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps in all."""
+    loss: float
+    """The newest."""
+    samples_per_second: float
+    """Of all ranks together, in this epoch."""
+    seconds_left: float | None
+    """An estimate."""
+    time: TimeSplit | None
+    """Where time went lately, on this rank; None as long as too little is known."""
 
 
 @dataclass
@@ -42,7 +61,7 @@ class Progress:
         self._stage, self._epoch, self._epochs = name, epoch, epochs
         if self.rank == 0 and epoch is None:
             known = self._newest or ProgressReport(rank=0)
-            changes = {"stage": name, "samples_per_second": None, "eta_seconds": None}
+            changes = {"stage": name, "samples_per_second": None, "eta_seconds": None, "time_split": None}
             self.reporter.progress(known.model_copy(update=changes))
 
     def due(self, *, final: bool) -> bool:
@@ -57,18 +76,8 @@ class Progress:
         self._next = now + INTERVAL_SECONDS
         return True
 
-    def training(
-        self, step: int, steps: int, loss: float, samples_per_second: float, seconds_left: float | None
-    ) -> None:
-        """Report a training step.
-
-        Args:
-            step: steps done.
-            steps: steps in all.
-            loss: the newest.
-            samples_per_second: of all ranks together.
-            seconds_left: an estimate.
-        """
+    def training(self, now: Training) -> None:
+        """Report a training step."""
         if self.rank != 0:
             return
         report = ProgressReport(
@@ -76,18 +85,20 @@ class Progress:
             stage=self._stage,
             epoch=self._epoch,
             epochs=self._epochs,
-            step=step,
-            total=steps,
-            loss=loss if math.isfinite(loss) else None,
-            samples_per_second=round(samples_per_second, 1),
-            eta_seconds=seconds_left,
+            step=now.step,
+            total=now.steps,
+            loss=now.loss if math.isfinite(now.loss) else None,
+            samples_per_second=round(now.samples_per_second, 1),
+            eta_seconds=now.seconds_left,
+            time_split=now.time and shares_of(now.time),
         )
         self._newest = report
         self.reporter.progress(report)
         if not self.reporter.connected and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_SECONDS
-            left = short_duration(seconds_left or 0)
-            self.say(f"step {step}/{steps}: loss {loss:.4f}, {samples_per_second:.0f} samples/s, {left} left")
+            left = short_duration(now.seconds_left or 0)
+            speed = f"{now.samples_per_second:.0f} samples/s"
+            self.say(f"step {now.step}/{now.steps}: loss {now.loss:.4f}, {speed}, {left} left")
 
     def checkpoint(self, step: int, folder: Path) -> None:
         """Report a checkpoint that is complete."""
@@ -96,3 +107,11 @@ class Progress:
     def results(self, results: Results) -> None:
         """Report what the job produced."""
         self.reporter.surely(ResultsReport(rank=self.rank, results=results))
+
+
+def shares_of(time: TimeSplit) -> Shares:
+    """Where time went, as shares of it."""
+    total = max(time.total, 1e-9)
+    parts = (time.compute, time.communication, time.data)
+    compute, communication, data = (round(part / total, 3) for part in parts)
+    return Shares(compute=compute, communication=communication, data=data)

@@ -9,9 +9,9 @@ import torch
 
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint
-from dltrain_trainer.data.dataset import Dataset
-from dltrain_trainer.data.preprocess import Preprocessing
+from dltrain_trainer.data.prepared import PreparedData
 from dltrain_trainer.distributed import Communicator
+from dltrain_trainer.evaluation.families import Measured
 from dltrain_trainer.export import Artifact
 from dltrain_trainer.progress import Progress
 
@@ -20,6 +20,8 @@ from dltrain_trainer.progress import Progress
 class Run:
     """Filled in by one stage after the other."""
 
+    job: str
+    """The job's name."""
     pipeline: Pipeline
     checkpoint: Checkpoint
     output: Path
@@ -28,11 +30,12 @@ class Run:
     communicator: Communicator
     device: torch.device
     progress: Progress
-    dataset: Dataset = field(init=False)
-    preprocessing: Preprocessing = field(init=False)
+    data: PreparedData = field(init=False)
     artifact: Artifact = field(init=False)
+    precision: str = "fp32"
+    """What training computed in."""
     train_seconds: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
 
     @property
     def is_first(self) -> bool:

@@ -7,7 +7,6 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
-from dltrain.api.workers import Workers
 from dltrain_operator.children.metadata import Manifest, child_metadata
 from dltrain_operator.children.overlay import overlay
 from dltrain_operator.children.secret import identity_secret_name
@@ -16,6 +15,9 @@ USER_ID: Final = 1000
 """The user and group of everything in a worker pod."""
 GRACE_SECONDS: Final = 30
 """How long a worker may take to end: time for a last checkpoint."""
+STORAGE_VOLUME: Final = "storage"
+SOURCE_VOLUME: Final = "data-source"
+"""A name of our own: that of the claim may be longer than a volume's, and have dots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,14 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "affinity": spread(job),
-        "containers": [worker_container(job.spec.workers, image)],
+        "containers": [worker_container(job, image)],
         "volumes": volumes(job),
     }
 
 
-def worker_container(workers: Workers, image: str) -> Manifest:
+def worker_container(job: DLTrainJob, image: str) -> Manifest:
     """The container whose main process is the agent."""
+    workers = job.spec.workers
     return {
         "name": names.WORKER_CONTAINER,
         "image": workers.image or image,
@@ -127,7 +130,8 @@ def worker_container(workers: Workers, image: str) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - see HOME
             {"name": "workspace", "mountPath": names.WORKSPACE_DIR},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - where MPI exchanges data between ranks
-            {"name": "storage", "mountPath": names.STORAGE_DIR},
+            {"name": STORAGE_VOLUME, "mountPath": names.STORAGE_DIR},
+            *source_mounts(job),
         ],
     }
 
@@ -142,8 +146,37 @@ def volumes(job: DLTrainJob) -> list[Manifest]:
         {"name": "tmp", "emptyDir": {}},
         {"name": "workspace", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        {"name": "storage", **claim},
+        {"name": STORAGE_VOLUME, **claim},
+        *source_volumes(job),
     ]
+
+
+def source_claim(job: DLTrainJob) -> str | None:
+    """The volume claim that the job's data is read from, if it is on one."""
+    return job.spec.pipeline.data.claim if job.spec.pipeline else None
+
+
+def source_volume(job: DLTrainJob, claim: str) -> str:
+    """The volume of a claim to read from: one claim is one volume, even if the job writes to it, too."""
+    storage = job.spec.storage
+    return STORAGE_VOLUME if storage and storage.claim_name == claim else SOURCE_VOLUME
+
+
+def source_mounts(job: DLTrainJob) -> list[Manifest]:
+    """Where the data is mounted, if it is on a claim."""
+    claim = source_claim(job)
+    if claim is None:
+        return []
+    return [{"name": source_volume(job, claim), "mountPath": f"{names.CLAIMS_DIR}/{claim}", "readOnly": True}]
+
+
+def source_volumes(job: DLTrainJob) -> list[Manifest]:
+    """The volume of the data, if it is on a claim that is not the storage's."""
+    claim = source_claim(job)
+    if claim is None or source_volume(job, claim) == STORAGE_VOLUME:
+        return []
+    source = {"claimName": claim, "readOnly": True}  # else the kubelet may give its files to the pod's group
+    return [{"name": SOURCE_VOLUME, "persistentVolumeClaim": source}]
 
 
 def spread(job: DLTrainJob) -> Manifest:

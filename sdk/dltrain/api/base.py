@@ -45,6 +45,8 @@ class Form:
 
     rule: str
     remedy: str
+    known: tuple[str, ...] = ()
+    """Words that have the form: the one that was probably meant is proposed instead of the remedy."""
 
 
 class SpecModel(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
+from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint, RunPolicy, Storage
 from dltrain.api.status import JobStatus
@@ -67,6 +68,11 @@ class Metadata(BaseModel):
     """What has to happen before the job is gone."""
 
 
+COMMUNICATION: Final = "self.pipeline.train.communication"
+HAS_COMMUNICATION: Final = f"!has(self.pipeline) || !has(self.pipeline.train) || !has({COMMUNICATION})"
+"""The start of a rule: that there is nothing to it."""
+
+
 class JobSpec(SpecModel):
     """What to train, on which workers and under which policy."""
 
@@ -79,6 +85,24 @@ class JobSpec(SpecModel):
             at=("command",),
             found=Found("self.command[0]", lambda _: ""),
         ),
+        Rule(
+            cel=f"{HAS_COMMUNICATION} || !has({COMMUNICATION}.horovod) || self.backend == 'horovod'",
+            holds=lambda spec: (
+                spec.communication is None or not spec.communication.horovod or spec.backend == "horovod"
+            ),
+            message="must be absent unless spec.backend is horovod; remove it",
+            at=("pipeline", "train", "communication", "horovod"),
+            found=Found("'backend ' + self.backend", lambda spec: f"backend {spec.backend}"),
+        ),
+        Rule(
+            cel=f"{HAS_COMMUNICATION} || {COMMUNICATION}.compression != 'bf16' || self.backend == 'ddp'",
+            holds=lambda spec: (
+                spec.communication is None or spec.communication.compression != "bf16" or spec.backend == "ddp"
+            ),
+            message="must be none, fp16 or powerSgd unless spec.backend is ddp; choose one of them",
+            at=("pipeline", "train", "communication", "compression"),
+            found=Found("'bf16'", lambda _: "bf16"),
+        ),
         *(
             Rule(
                 cel=f"has(self.{name}) == has(oldSelf.{name})",
@@ -88,11 +112,15 @@ class JobSpec(SpecModel):
             for name in ("pipeline", "command", "storage")
         ),
     )
-    immutable: ClassVar[frozenset[str]] = frozenset({"workers", "pipeline", "command", "storage", "checkpoint"})
+    immutable: ClassVar[frozenset[str]] = frozenset(
+        {"workers", "backend", "pipeline", "command", "storage", "checkpoint"}
+    )
     """Fields that cannot change once the job exists; runPolicy can."""
 
     workers: Workers = Workers()
     """The pods that train."""
+    backend: Literal["horovod", "ddp"] = "horovod"
+    """What sums the gradients of a pipeline job: horovod, or ddp (torch.distributed: gloo, or NCCL on GPUs)."""
     pipeline: Pipeline | None = None
     """dltrain's own stages; exactly one of pipeline and command."""
     command: (
@@ -105,6 +133,11 @@ class JobSpec(SpecModel):
     """Where checkpoints and artefacts are kept. Default: in the first pod, lost with it."""
     run_policy: RunPolicy = RunPolicy()
     """When the job runs, when it is given up and what remains of it."""
+
+    @property
+    def communication(self) -> Communication | None:
+        """How the ranks of a pipeline job share gradients; None for other jobs."""
+        return self.pipeline.train.communication if self.pipeline else None
 
 
 class DLTrainJob(SpecModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dltrain.api.status import Results, StatusModel
+from dltrain.api.status import Results, Shares, StatusModel
 
 MAX_REPORT_BYTES: Final = 64 * 1024
 
@@ -25,6 +25,8 @@ class ProgressReport(StatusModel):
     loss: float | None = None
     samples_per_second: float | None = None
     eta_seconds: float | None = None
+    time_split: Shares | None = None
+    """Where the time of an epoch goes."""
 
 
 class CheckpointReport(StatusModel):

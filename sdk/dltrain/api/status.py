@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
-ConditionType = Literal["Accepted", "Running", "Suspended", "Complete", "Failed"]
+ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
 FailureReason = Literal["UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec"]
 
 
@@ -27,7 +27,7 @@ class Condition(StatusModel):
     """One observation, following the Kubernetes API conventions."""
 
     type: ConditionType
-    """Accepted, Running, Suspended, Complete or Failed."""
+    """Accepted, Running, InputBound (training waits for its data), Suspended, Complete or Failed."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: str
@@ -62,6 +62,17 @@ class Restarts(StatusModel):
     """Both together."""
 
 
+class Shares(StatusModel):
+    """Where the time of training goes, as shares of it; of rank 0."""
+
+    compute: float = 0.0
+    """Forward, backward and optimizer."""
+    communication: float = 0.0
+    """Waiting for other ranks."""
+    data: float = 0.0
+    """Waiting for batches."""
+
+
 class Progress(StatusModel):
     """How far the training is."""
 
@@ -83,6 +94,8 @@ class Progress(StatusModel):
     """The training loss of the newest step reported."""
     samples_per_second: float | None = None
     """Throughput of all ranks together."""
+    time_split: Shares | None = None
+    """Where the time of the epoch under way goes; of the one before, in the first seconds."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None

@@ -60,7 +60,7 @@ def problem_of(kind: str, location: Location, context: Mapping[str, Any], value:
     rule, remedy = RULES.get(kind, ("{msg}", "correct the value"))
     form = form_at(location)
     if form is not None and (kind in {"string_pattern_mismatch", "string_too_short"} or kind.endswith("_type")):
-        rule, remedy = form.rule, form.remedy
+        rule, remedy = form.rule, near_word(value, form.known) or form.remedy
     told = {name: plain(part) for name, part in context.items()}
     if kind == "extra_forbidden":
         told["choice"] = nearest_field(location)
@@ -126,10 +126,18 @@ def nearest_choice(value: str, expected: str) -> str:
         expected: the choices, each in single quotes.
     """
     choices = expected.split("'")[1::2]
-    near = difflib.get_close_matches(value.strip('"'), choices, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"write {choices[0]}" if len(choices) == 1 else "choose one of these"
+    return near_word(value, choices) or (f"write {choices[0]}" if len(choices) == 1 else "choose one of these")
+
+
+def near_word(value: str, words: Sequence[str]) -> str:
+    """A question for the word that was probably meant; empty if none is near.
+
+    Args:
+        value: what was found, as `shown` gives it.
+        words: those that could be meant.
+    """
+    near = difflib.get_close_matches(value.strip('"'), words, n=1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def field_names(location: Location) -> list[str]:

@@ -15,6 +15,8 @@ from dltrain.durations import short_duration
 from dltrain.local import LocalResult
 
 COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
+DATA_WAIT_SHOWN: Final = 0.1
+"""The share of its time that a job waits for data, above which it is worth a word."""
 BAR_WIDTH: Final = 30
 
 
@@ -116,6 +118,8 @@ def progress_line(progress: Progress | None, *, over: bool = False) -> str:
         parts.append(f"loss {progress.loss:.4g}")
     if progress.samples_per_second is not None and not over:
         parts.append(f"{progress.samples_per_second:,.0f} samples/s")
+    if progress.time_split is not None and progress.time_split.data > DATA_WAIT_SHOWN and not over:
+        parts.append(f"waits for data {progress.time_split.data:.0%}")
     if progress.eta and not over:
         parts.append(f"{progress.eta} left")
     return "  ".join(parts)

@@ -6,11 +6,8 @@ import sys
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from dltrain_trainer.distributed import Communicator, connect
-from dltrain_trainer.distributed.buckets import GradientBuckets
-from dltrain_trainer.models import Architecture, build_model
 from tests.trainer.mpi import tell
 
 
@@ -41,22 +38,6 @@ def broadcasts(communicator: Communicator) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
-def gradients(communicator: Communicator, share: slice) -> list[float]:
-    """The loss, and a sum over each gradient, of a batch of which this rank has a share."""
-    images = torch.rand(6, 1, 9, 9, generator=torch.Generator().manual_seed(1))
-    labels = torch.arange(6) % 3
-    model = build_model(Architecture("cnn", (1, 9, 9), 3))
-    buckets = GradientBuckets(model.parameters(), communicator)
-    buckets.reset()
-    loss = torch.zeros(())
-    if len(labels[share]):
-        loss = cross_entropy(model(images[share]), labels[share], reduction="sum") / 6
-        loss.backward()
-    total = buckets.finish(loss)
-    weighted = [one.grad.flatten() @ torch.linspace(-1, 1, one.numel()) for one in model.parameters()]
-    return [total.item(), *map(float, weighted)]
-
-
 def main(folder: str) -> None:
     """Use everything, leave, and see what is left."""
     communicator = connect()
@@ -67,8 +48,8 @@ def main(folder: str) -> None:
         "broadcasts": broadcasts(communicator),
         "integers": communicator.sum_integers([rank + 1, 2**70, -rank]),
         "from first": communicator.from_first(7 - rank),
-        "unequal shares": gradients(communicator, slice(0, 1) if rank == 0 else slice(1, 6)),
-        "an empty share": gradients(communicator, slice(0, 0) if rank == 0 else slice(0, 6)),
+        "exchanged": communicator.exchange([f"{rank} to {other}" for other in range(communicator.size)]),
+        "team": communicator.team.gather(rank),
     }
     communicator.barrier()
     communicator.close()

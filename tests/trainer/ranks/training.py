@@ -32,7 +32,7 @@ def main(folder: str, job_file: str, outputs: str) -> None:
     run = trained(job, resumed, communicator)
     evaluate.run(run)
     communicator.close()
-    tell(folder, communicator.rank, {"metrics": run.metrics, "compilers": "torch._dynamo" in sys.modules})
+    tell(folder, communicator.rank, {"metrics": run.measured.metrics, "compilers": "torch._dynamo" in sys.modules})
 
 
 if __name__ == "__main__":

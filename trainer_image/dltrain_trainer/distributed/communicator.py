@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from torch import Tensor
+
+from dltrain_trainer.data.team import Team
+
+Part = TypeVar("Part")
 
 Wait = Callable[[], None]
 """Blocks until an operation that was started is complete."""
@@ -21,6 +25,11 @@ class Communicator(Protocol):
     local_rank: int
     """This rank among those of its machine, from 0."""
 
+    @property
+    def team(self) -> Team:
+        """The same ranks, for statistics of the data."""
+        ...
+
     def start_sum(self, tensor: Tensor, name: str) -> Wait:
         """Begin to replace a tensor by its sum over all ranks, in place.
 
@@ -35,11 +44,19 @@ class Communicator(Protocol):
         ...
 
     def sum_integers(self, values: list[int]) -> list[int]:
-        """The sums over all ranks, exact."""
+        """The sums over all ranks, exact, whatever their length."""
         ...
 
     def from_first(self, value: int) -> int:
         """Rank 0's value."""
+        ...
+
+    def exchange(self, parts: Sequence[Part]) -> list[Part]:
+        """Send one part to each rank; what each rank has sent to this one, in the order of the ranks.
+
+        Args:
+            parts: as many as there are ranks; numpy arrays, or plain values.
+        """
         ...
 
     def barrier(self) -> None:

@@ -1,25 +1,22 @@
-"""Horovod for gradients and states, over MPI or NCCL; mpi4py for what is small and must be exact.
-
-mpi4py is imported before Horovod is initialised: otherwise Horovod owns MPI, and ends it under mpi4py's feet.
-"""
+"""Horovod for gradients and states, over MPI or NCCL."""
 
 from __future__ import annotations
 
 import horovod.torch as hvd
 import torch
-from mpi4py import MPI
 from torch import Tensor
 
 from dltrain_trainer.distributed.communicator import Wait
+from dltrain_trainer.distributed.mpi import MpiRanks
 
 
-class HorovodCommunicator:
+class HorovodCommunicator(MpiRanks):
     """The communicator of ranks that mpirun has started."""
 
     def __init__(self) -> None:
+        super().__init__()
         hvd.init()
-        self.rank, self.size, self.local_rank = hvd.rank(), hvd.size(), hvd.local_rank()
-        self._world = MPI.COMM_WORLD
+        self.local_rank = hvd.local_rank()
 
     def start_sum(self, tensor: Tensor, name: str) -> Wait:
         """Begin to sum a tensor over all ranks, in place; Horovod's own thread carries it out."""
@@ -33,19 +30,6 @@ class HorovodCommunicator:
         if ordered.data_ptr() != tensor.data_ptr():
             with torch.no_grad():
                 tensor.copy_(ordered)
-
-    def sum_integers(self, values: list[int]) -> list[int]:
-        """The sums over all ranks, exact: Python's integers."""
-        gathered = self._world.allgather(values)
-        return [sum(column) for column in zip(*gathered, strict=True)]
-
-    def from_first(self, value: int) -> int:
-        """Rank 0's value."""
-        return int(self._world.bcast(value, root=0))
-
-    def barrier(self) -> None:
-        """Wait for every rank."""
-        self._world.Barrier()
 
     def close(self) -> None:
         """Leave Horovod, then let mpi4py end MPI at exit."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from torch import Tensor
 
+from dltrain_trainer.data.team import Alone
 from dltrain_trainer.distributed.communicator import Wait
+
+Part = TypeVar("Part")
 
 
 class SingleCommunicator:
     """The communicator of a rank that is alone."""
 
     rank, size, local_rank = 0, 1, 0
+    team = Alone()
 
     def start_sum(self, tensor: Tensor, name: str) -> Wait:  # noqa: ARG002 - the sum over one rank
         """Leave the tensor as it is."""
@@ -26,6 +33,10 @@ class SingleCommunicator:
     def from_first(self, value: int) -> int:
         """The value."""
         return value
+
+    def exchange(self, parts: Sequence[Part]) -> list[Part]:
+        """The one part."""
+        return list(parts)
 
     def barrier(self) -> None:
         """Nobody to wait for."""

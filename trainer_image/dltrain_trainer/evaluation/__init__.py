@@ -1,5 +1,1 @@
-"""Measuring a trained model, exactly over all ranks."""
-
-from dltrain_trainer.evaluation.accuracy import accuracy
-
-__all__ = ["accuracy"]
+"""What a model is worth: metrics that are exact over all ranks."""

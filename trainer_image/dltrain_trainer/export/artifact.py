@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,37 +15,43 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 import dltrain
-from dltrain_trainer.data.preprocess import Preprocessing
+from dltrain.api.data import Task
+from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.distributed.device import device_of
-from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.errors import CheckpointError, TrainerError
 from dltrain_trainer.files import write_atomically
-from dltrain_trainer.models import Architecture, build_model
+from dltrain_trainer.models import Blueprint
 
 WEIGHTS: Final = "model.safetensors"
 DESCRIPTION: Final = "model.json"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A trained model with its preprocessing."""
 
-    architecture: Architecture
+    blueprint: Blueprint
     preprocessing: Preprocessing
     model: nn.Module
+    task: Task = "classification"
+    """What its outputs are: logits of classes or labels, or values."""
+    classes: tuple[str, ...] = ()
+    """The classes' names, where the data gave them."""
 
-    def predict(self, images: Tensor) -> Tensor:
-        """The logits of raw samples.
+    def predict(self, inputs: Tensor) -> Tensor:
+        """The outputs for raw samples.
 
         Args:
-            images: uint8, shape (N, C, H, W).
+            inputs: uint8 (N, C, H, W) images, or float32 (N, F) rows or (N, T, F) series with NaN for missing values.
 
         Returns:
-            float32, shape (N, classes).
+            float32, shape (N, outputs): logits or values.
         """
         self.model.eval()
+        device = device_of(self.model)
         with torch.inference_mode():
-            return self.model(self.preprocessing(images.to(device_of(self.model))))  # type: ignore[no-any-return]
+            return self.model(self.preprocessing.to(device)(inputs.to(device)))  # type: ignore[no-any-return]
 
 
 def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Tensor) -> None:
@@ -54,47 +61,60 @@ def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Te
         artifact: what to write.
         folder: where to.
         metrics: what the model achieved, for the description.
-        sample: some raw samples to compare predictions on; uint8, shape (N, C, H, W).
+        sample: some raw samples to compare predictions on.
 
     Raises:
         CheckpointError: the storage refuses, or what was read back predicts otherwise.
     """
     weights = {name: tensor.contiguous() for name, tensor in artifact.model.state_dict().items()}
     write_atomically(folder / WEIGHTS, serialize(weights))
-    write_atomically(folder / DESCRIPTION, json.dumps(description(artifact, metrics), indent=2).encode())
+    content = json.dumps(description(artifact, metrics, sample), indent=2, allow_nan=False)
+    write_atomically(folder / DESCRIPTION, content.encode())
     written = load(folder)
     written.model.to(device_of(artifact.model))
     if not torch.allclose(written.predict(sample), artifact.predict(sample), rtol=0, atol=0, equal_nan=True):
         raise CheckpointError(f"{folder}: the exported model, read back, predicts otherwise than the trained one")
 
 
-def description(artifact: Artifact, metrics: dict[str, float]) -> dict[str, Any]:
+def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -> dict[str, Any]:
     """The content of model.json."""
+    images = sample.dtype == torch.uint8
     return {
         "formatVersion": FORMAT_VERSION,
         "dltrainVersion": dltrain.__version__,
-        "architecture": artifact.architecture.to_dict(),
-        "input": {"type": "uint8", "layout": "NCHW"},
+        "model": artifact.blueprint.to_dict(),
+        "task": artifact.task,
+        "classes": list(artifact.classes),
+        "input": {"type": "uint8" if images else "float32", "shape": list(sample.shape[1:])},
         "preprocessing": artifact.preprocessing.to_dict(),
         "metrics": metrics,
     }
+
+
+def check_format(description: Mapping[str, Any]) -> None:
+    """See that a description is one that is understood here.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if description["formatVersion"] != FORMAT_VERSION:
+        version, writer = description["formatVersion"], description["dltrainVersion"]
+        raise ValueError(f"it has format {version} of dltrain {writer}, and this one reads format {FORMAT_VERSION}")
 
 
 def load(folder: Path) -> Artifact:
     """Read an artefact.
 
     Raises:
-        CheckpointError: the files are missing, damaged or of a newer format.
+        CheckpointError: the files are missing, damaged or of another format.
     """
     try:
         found = json.loads((folder / DESCRIPTION).read_text())
-        if found["formatVersion"] != FORMAT_VERSION:
-            raise CheckpointError(f"{folder}: format {found['formatVersion']} needs a newer dltrain")
-        shape = found["architecture"]["inputShape"]
-        architecture = Architecture(found["architecture"]["name"], tuple(shape), found["architecture"]["classes"])
-        model = build_model(architecture)
+        check_format(found)
+        blueprint = Blueprint.from_dict(found["model"])
+        model = blueprint.build()
         model.load_state_dict(load_file(folder / WEIGHTS))
-        preprocessing = Preprocessing(*(tuple(found["preprocessing"][key]) for key in ("scale", "shift")))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        preprocessing = Preprocessing.from_dict(found["preprocessing"])
+        return Artifact(blueprint, preprocessing, model, found["task"], tuple(found["classes"]))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, TrainerError) as error:
         raise CheckpointError(f"{folder}: is no exported model: {error}") from error
-    return Artifact(architecture, preprocessing, model)

@@ -1,5 +1,6 @@
 """The model zoo: one file a family, one registry line a model."""
 
-from dltrain_trainer.models.registry import MODELS, Architecture, build_model
+from dltrain_trainer.models.blueprint import Blueprint
+from dltrain_trainer.models.shapes import ModelError
 
-__all__ = ["MODELS", "Architecture", "build_model"]
+__all__ = ["Blueprint", "ModelError"]

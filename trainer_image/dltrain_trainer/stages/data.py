@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dltrain_trainer.data.preprocess import fit_preprocessing
-from dltrain_trainer.data.sources import load_dataset
+from dltrain_trainer.data.load import load_data
+from dltrain_trainer.data.prepared import prepare_data
 from dltrain_trainer.errors import DataError
 from dltrain_trainer.run import Run
+from dltrain_trainer.stages.checks import job_problems
 
 
 def run(run: Run) -> None:
@@ -14,21 +15,8 @@ def run(run: Run) -> None:
     Raises:
         DataError: the data is missing, damaged, or does not fit the job.
     """
-    run.dataset = load_dataset(run.pipeline.data)
-    check_batch_size(run.pipeline.train.global_batch_size, len(run.dataset.train), run.communicator.size)
-    run.preprocessing = fit_preprocessing(run.dataset.train.images, run.pipeline.data.transforms)
-
-
-def check_batch_size(batch_size: int, samples: int, ranks: int) -> None:
-    """See that every rank can have a part of a batch, and a batch is a part of the data.
-
-    Raises:
-        DataError: it is not so.
-    """
-    path = "spec.pipeline.train.globalBatchSize"
-    if batch_size < ranks:
-        raise DataError(f"{path}: must be at least the number of ranks, {ranks} (got {batch_size}); raise it")
-    if batch_size > samples:
-        raise DataError(
-            f"{path}: must be at most the number of training samples, {samples} (got {batch_size}); lower it"
-        )
+    settings = run.pipeline.data
+    loaded = load_data(settings, run.progress.say)
+    if problems := job_problems(run.pipeline, loaded.dataset, run.communicator.size):
+        raise DataError("\n".join(problems))
+    run.data = prepare_data(loaded, settings, run.communicator.team)

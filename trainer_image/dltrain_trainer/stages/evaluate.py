@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
-
-from dltrain_trainer.evaluation import accuracy
+from dltrain_trainer.evaluation.measure import measure
+from dltrain_trainer.evaluation.predict import predict
 from dltrain_trainer.run import Run
 
 
-def measure_accuracy(run: Run) -> float:
-    """The accuracy on the test split."""
-    return accuracy(run.artifact.model, run.dataset.test, run.preprocessing, run.communicator)
-
-
-METRICS: Final[dict[str, Callable[[Run], float]]] = {"accuracy": measure_accuracy}
-
-
 def run(run: Run) -> None:
-    """Evaluate."""
-    for name in run.pipeline.evaluate.metrics:
-        run.metrics[name] = METRICS[name](run)
+    """Evaluate.
+
+    Raises:
+        MetricError: the model has diverged.
+    """
+    dataset, artifact = run.data.dataset, run.artifact
+    predictions = predict(
+        artifact.model,
+        dataset.test.inputs,
+        dataset.test.targets,
+        run.data.prepare.to(run.device),
+        task=dataset.task,
+        outputs=dataset.outputs,
+        ranks=run.communicator,
+    )
+    run.measured = measure(predictions, run.pipeline.evaluate, run.communicator)
     if run.is_first:
-        run.progress.say(", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()) + " on the test split")
+        said = ", ".join(f"{name} {value:.4f}" for name, value in run.measured.metrics.items())
+        run.progress.say(f"{said or 'evaluated'} on the test split")

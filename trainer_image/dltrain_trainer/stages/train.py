@@ -3,75 +3,75 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
 from dltrain_trainer.checkpoint import Checkpoints
+from dltrain_trainer.data.feed import Feed
+from dltrain_trainer.data.maker import BatchMaker, Ready
 from dltrain_trainer.data.sampler import Sampler
-from dltrain_trainer.distributed.buckets import GradientBuckets
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.export import Artifact
-from dltrain_trainer.models import Architecture, build_model
+from dltrain_trainer.models import Blueprint, ModelError
 from dltrain_trainer.run import Run
-from dltrain_trainer.training.batches import RankBatches
+from dltrain_trainer.stages.meaning import what_a_step_means
+from dltrain_trainer.training.learner import Learner, make_learner
 from dltrain_trainer.training.loop import fit
-from dltrain_trainer.training.metrics_log import MetricsLog
-from dltrain_trainer.training.observer import TrainingObserver
-from dltrain_trainer.training.optimizer import make_optimizer
-from dltrain_trainer.training.state import TrainingState
-
-METRICS_FILE = "metrics.jsonl"
+from dltrain_trainer.training.losses import Loss, class_weights, make_loss
+from dltrain_trainer.training.observer import TrainingObserver, Waits
+from dltrain_trainer.training.precision import choose_precision, has_native_bf16
+from dltrain_trainer.training.records import Records
+from dltrain_trainer.training.state import Patience, TrainingState
+from dltrain_trainer.training.validation import Validation, validation_settings
 
 
 def run(run: Run) -> None:
-    """Train."""
-    train, dataset = run.pipeline.train, run.dataset
+    """Train.
+
+    Raises:
+        TrainerError: the samples do not fit the model, or it has diverged.
+    """
     run.artifact = new_artifact(run)
-    model = run.artifact.model
-    state = TrainingState(model, make_optimizer(model, train))
+    state = new_state(run)
     checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep, what_a_step_means(run))
     resume(run, state, checkpoints)
-
-    def save(state: TrainingState) -> None:
-        state.synchronize_buffers(run.communicator)
-        if run.is_first:
-            run.progress.checkpoint(state.step, checkpoints.save(state))
-
-    sampler = Sampler(len(dataset.train), train.global_batch_size, train.seed)
-    rank, size = run.communicator.rank, run.communicator.size
-    batches = RankBatches(dataset.train, run.preprocessing, sampler, rank, size, run.device)
-    buckets = GradientBuckets(model.parameters(), run.communicator)
-    log = MetricsLog(run.output / METRICS_FILE, state.step, run.attempt) if run.is_first else None
-    observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, log)
     start = time.monotonic()
-    fit(state, train, batches, buckets, observer, save=save)
+    train_on(run, state, checkpoints)
     run.train_seconds = time.monotonic() - start
-    if log is not None:
-        log.close()
+    state.give_result()
+    restore_batch_norms(run.artifact.model)
 
 
 def new_artifact(run: Run) -> Artifact:
     """The model with its first weights.
 
     Raises:
-        TrainerError: the samples do not fit the model.
+        ModelError: the samples do not fit the model.
     """
-    architecture = Architecture(run.pipeline.model.name, run.dataset.shape, run.dataset.classes)
+    pipeline, dataset = run.pipeline, run.data.dataset
+    layout = run.data.ready.shape
+    blueprint = Blueprint(pipeline.model, layout, dataset.outputs, channels_last=pipeline.train.channels_last)
     try:
-        model = build_model(architecture, run.pipeline.train.seed).to(run.device)
-    except ValueError as error:
-        raise TrainerError(f"spec.pipeline.model.name: {error}; choose another model") from error
-    return Artifact(architecture, run.preprocessing, model)
+        model = blueprint.build(pipeline.train.seed).to(run.device)
+    except ModelError as error:
+        raise ModelError(f"spec.pipeline.model: {error}") from error
+    return Artifact(blueprint, run.data.preprocessing, model, dataset.task, dataset.classes)
 
 
-def what_a_step_means(run: Run) -> dict[str, Any]:
-    """What must not change between a checkpoint and the training that goes on from it, as plain JSON values."""
+def new_state(run: Run) -> TrainingState:
+    """The state before the first step."""
     train = run.pipeline.train
-    return {
-        "architecture": run.artifact.architecture.to_dict(),
-        "preprocessing": run.preprocessing.to_dict(),
-        "samples": len(run.dataset.train),
-        **{f"train.{name}": value for name, value in train.model_dump(mode="json", by_alias=True).items()},
-    }
+    run.precision = choose_precision(train.precision, has_native_bf16(run.device), run.communicator)
+    learner = make_learner(run.artifact.model, train, loss_of(run), run.communicator, run.precision)
+    return TrainingState(learner, Patience(train.early_stopping, learner) if train.early_stopping else None)
+
+
+def loss_of(run: Run) -> Loss:
+    """The job's loss."""
+    train, dataset = run.pipeline.train, run.data.dataset
+    if dataset.task != "classification":
+        return make_loss(train)
+    weights = class_weights(train, dataset.train.targets, dataset.outputs)
+    return make_loss(train, None if weights is None else weights.to(run.device))
 
 
 def resume(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
@@ -79,3 +79,67 @@ def resume(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
     if run.is_first and (found := checkpoints.load_newest(state)):
         run.progress.say(f"resumed from {found.name}: {state.step} steps are done")
     state.synchronize(run.communicator)
+
+
+def train_on(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
+    """Train to the end from wherever the state is."""
+    train, sampler = run.pipeline.train, sampler_of(run)
+    records = Records.open(run.output, state.step, run.attempt) if run.is_first else None
+    observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, records)
+    validation = validation_of(run)
+
+    def after_epoch(state: TrainingState, epoch: int) -> None:
+        done = observer.steps_end(epoch)
+        state.synchronize_buffers(run.communicator)
+        observer.epoch_ends(state.step, done, validation.run(state))
+        save(run, state, checkpoints)
+
+    with feed_of(run, sampler, state.step) as feed:
+        observer.waits = lambda: waits_of(feed, state.learner)
+        fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch)
+    if records is not None:
+        records.close()
+    if run.is_first and state.is_over and state.step < observer.steps:
+        run.progress.say(f"ended early, after {state.step} steps: the validation split shows no more progress")
+
+
+def waits_of(feed: Feed, learner: Learner) -> Waits:
+    """How long training has waited so far."""
+    return Waits(feed.waited, learner.gradients.waited)
+
+
+def save(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
+    """Write a checkpoint, by the first rank."""
+    state.learner.gradients.compression.gather(run.communicator)
+    if run.is_first:
+        run.progress.checkpoint(state.step, checkpoints.save(state))
+
+
+def sampler_of(run: Run) -> Sampler:
+    """The order of the training samples."""
+    train = run.pipeline.train
+    return Sampler(len(run.data.dataset.train), train.global_batch_size, train.seed)
+
+
+def feed_of(run: Run, sampler: Sampler, first: int) -> Feed:
+    """This rank's share of the training split, from a step on."""
+    train, data, communicator = run.pipeline.train, run.data, run.communicator
+    maker = BatchMaker(
+        Ready(data.dataset.train, data.bounds),
+        data.preprocessing,
+        data.plan,
+        outputs=data.dataset.outputs,
+        seed=train.seed,
+        device=run.device,
+    )
+    return Feed(maker, sampler, rank=communicator.rank, size=communicator.size, first=first, epochs=train.epochs)
+
+
+def validation_of(run: Run) -> Validation:
+    """What is measured after every epoch."""
+    evaluate, train, dataset = run.pipeline.evaluate, run.pipeline.train, run.data.dataset
+    wanted: list[MetricName] = [name for name in wanted_metrics(evaluate, dataset.task) if name not in NOT_NUMBERS]
+    if train.early_stopping and train.early_stopping.metric != "loss":
+        wanted = list(dict.fromkeys([*wanted, train.early_stopping.metric]))
+    settings = validation_settings(evaluate, tuple(wanted), dataset)
+    return Validation(dataset, run.data.prepare.to(run.device), settings, run.communicator)

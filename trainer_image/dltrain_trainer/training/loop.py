@@ -1,70 +1,70 @@
 """The training loop.
 
 for each epoch that is left:
-    for each global batch of it, my share:
-        gradient of my samples' loss, summed over the ranks while backward goes on
+    for each global batch of it, my share, made ahead:
         one optimizer step, the same on every rank
-    a checkpoint
+    what the job wants to know and keep after an epoch
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+import torch
 
-from dltrain.api.pipeline import Train
-from dltrain_trainer.distributed.buckets import GradientBuckets
-from dltrain_trainer.training.batches import Batch, RankBatches
+from dltrain_trainer.data.feed import Feed
+from dltrain_trainer.models.noise import noise_layers, sample_keys
 from dltrain_trainer.training.observer import StepDone, TrainingObserver
-from dltrain_trainer.training.schedule import learning_rate
+from dltrain_trainer.training.schedules import learning_rate
 from dltrain_trainer.training.state import TrainingState
+from dltrain_trainer.training.step import Samples, train_step
 
 
-def fit(  # noqa: PLR0913 - what training is made of
+def fit(
     state: TrainingState,
-    train: Train,
-    batches: RankBatches,
-    buckets: GradientBuckets,
+    feed: Feed,
+    steps_per_epoch: int,
     observer: TrainingObserver,
     *,
-    save: Callable[[TrainingState], None],
+    after_epoch: Callable[[TrainingState, int], None],
 ) -> None:
-    """Train to the last epoch, from wherever the state is.
+    """Train to the last epoch, or until early stopping, from wherever the state is.
 
     Args:
         state: what is trained; changed in place.
-        train: the job's training settings.
-        batches: this rank's share of the training split.
-        buckets: the gradients of the model, summed over the ranks.
-        observer: told of every step and epoch.
-        save: keeps the state; called at the end of every epoch.
+        feed: this rank's share of the training split, from the state's step on.
+        steps_per_epoch: global batches of an epoch.
+        observer: told of every step.
+        after_epoch: called at the end of every epoch, which it is told, from 0.
     """
-    steps = batches.sampler.steps_per_epoch
-    state.model.train()
-    for epoch in range(state.step // steps, train.epochs):
+    learner, train = state.learner, state.learner.train
+    keyed = bool(next(noise_layers(learner.model), None))
+    for epoch in range(state.step // steps_per_epoch, train.epochs):
+        if state.is_over:
+            return
+        learner.model.train()
         observer.epoch_starts(epoch)
-        for batch in batches.of_epoch(epoch, state.step % steps):
-            rate = learning_rate(train, state.step, steps)
-            loss = train_step(state, batch, rate, buckets)
+        for _ in range(state.step % steps_per_epoch, steps_per_epoch):
+            batch = next(feed)
+            keys = sample_keys(train.seed, epoch, batch.samples).to(batch.inputs.device) if keyed else None
+            seed_step(train.seed, state.step, feed.rank, batch.inputs.device)
+            rate = learning_rate(train, state.step, steps_per_epoch)
+            outcome = train_step(learner, Samples(batch.inputs, batch.targets, batch.total, keys), rate, state.step)
             state.step += 1
-            observer.step_done(StepDone(epoch + 1, state.step, loss, rate, len(batch.labels), batch.total))
-        observer.epoch_ends(epoch)  # a step that a checkpoint has done is on record first
-        save(state)
+            observer.step_done(StepDone(epoch + 1, state.step, outcome.loss, rate, len(batch.targets), batch.total))
+        after_epoch(state, epoch)
 
 
-def train_step(state: TrainingState, batch: Batch, rate: float, buckets: GradientBuckets) -> Tensor:
-    """One optimizer step; the mean loss of the global batch, a scalar.
+def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
+    """Let random layers that are not of the zoo draw the same numbers whenever a step is done again.
 
-    Every rank divides by the size of the whole batch, and gradients are summed: so shares may differ in size, and even
-    be empty, and the step is still that of the whole batch.
+    Args:
+        seed: the job's.
+        step: steps done before.
+        rank: this one, which draws numbers of its own.
+        device: where the model is.
     """
-    buckets.reset()
-    loss = batch.images.new_zeros(())
-    if len(batch.labels):
-        loss = cross_entropy(state.model(batch.images), batch.labels, reduction="sum") / batch.total
-        loss.backward()  # type: ignore[no-untyped-call]
-    total = buckets.finish(loss)
-    state.optimizer.step(rate)
-    return total
+    number = ((seed * 1_000_003 + step) * 65_537 + rank) % 2**63
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)

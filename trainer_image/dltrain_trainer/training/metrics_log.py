@@ -1,12 +1,12 @@
-"""The loss of every step, one JSON line each, every step once however often training was resumed."""
+"""Records of a training, one JSON line each, every step once however often training was resumed."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from dltrain_trainer.files import storage_errors, write_atomically
 
@@ -18,20 +18,23 @@ class MetricsLog:
         CheckpointError: here or in any method: the storage refuses.
     """
 
-    def __init__(self, path: Path, kept_steps: int, attempt: int) -> None:
-        self._path, self._attempt = path, attempt
+    def __init__(self, path: Path, kept_steps: int) -> None:
+        self._path = path
         with storage_errors(path):
             known = path.read_bytes() if path.exists() else b""
         write_atomically(path, kept(known, kept_steps))
         with storage_errors(path):
             self._file: TextIO = path.open("a")
 
-    def step(self, epoch: int, step: int, loss: float, rate: float) -> None:
-        """Record a step; floats are written so that they read back to the same bits; no number becomes null."""
-        number = loss if math.isfinite(loss) else None
-        line = {"attempt": self._attempt, "epoch": epoch, "step": step, "loss": number, "lr": rate}
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Record something of a step, which `step` names; floats are written so that they read back to the same bits.
+
+        Args:
+            record: JSON values; a number that is not finite must be None.
+        """
+        line = json.dumps(record, allow_nan=False)
         with storage_errors(self._path):
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(f"{line}\n")
 
     def flush(self) -> None:
         """Let readers see what was recorded."""

@@ -1,15 +1,21 @@
-"""What others get to see of training: the metrics log, progress reports, a line an epoch."""
+"""What is told of a training while it goes on: records, progress reports, a line an epoch."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from torch import Tensor
 
-from dltrain.api.pipeline import Train
-from dltrain_trainer.progress import Progress
-from dltrain_trainer.training.metrics_log import MetricsLog
+from dltrain.api.train import Train
+from dltrain_trainer.progress import Progress, Training
+from dltrain_trainer.report.data import Epoch, TimeSplit
+from dltrain_trainer.training.records import Records
+
+TELLING_SECONDS: Final = 3.0
+"""Where the time of less than this went says nothing: the first batches are never ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,19 @@ class StepDone:
     """All ranks'."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that this rank's training has waited so far."""
+
+    data: float = 0.0
+    communication: float = 0.0
+
+    def since(self, start: Waits, elapsed: float) -> TimeSplit:
+        """Where the time since an earlier moment went."""
+        data, communication = self.data - start.data, self.communication - start.communication
+        return TimeSplit(max(0.0, elapsed - data - communication), communication, data)
+
+
 @dataclass
 class TrainingObserver:
     """Told by the loop of every step; keeps losses as tensors for a while, so that no step waits for one."""
@@ -38,17 +57,22 @@ class TrainingObserver:
     steps: int
     """Optimizer steps of the whole training."""
     progress: Progress
-    log: MetricsLog | None
+    records: Records | None
     """None on every rank but the first."""
+    waits: Callable[[], Waits] = Waits
+    """How long the training has waited so far."""
     _pending: list[StepDone] = field(default_factory=list)
     _samples: int = 0
     _all_samples: int = 0
     _since: float = 0.0
+    _waits: Waits = field(default_factory=Waits)
     _newest: float = float("nan")
+    _split: TimeSplit | None = None
+    """Where time went, of the newest epoch that has lasted long enough to say."""
 
     def epoch_starts(self, epoch: int) -> None:
-        """An epoch begins."""
-        self._samples, self._all_samples, self._since = 0, 0, time.monotonic()
+        """An epoch begins; it is counted from 0."""
+        self._samples, self._all_samples, self._since, self._waits = 0, 0, time.monotonic(), self.waits()
         self.progress.stage("train", epoch=epoch + 1, epochs=self.train.epochs)
 
     def step_done(self, done: StepDone) -> None:
@@ -57,27 +81,46 @@ class TrainingObserver:
         self._all_samples += done.total
         self._pending.append(done)
         if self.progress.due(final=done.step == self.steps):
-            speed = self._all_samples / max(time.monotonic() - self._since, 1e-9)
+            speed, split = self._so_far()
             left = (self.steps - done.step) * self.train.global_batch_size / speed
-            self.progress.training(done.step, self.steps, self._write(), speed, left)
+            self._split = split if split.total >= TELLING_SECONDS else self._split
+            self.progress.training(Training(done.step, self.steps, self._write(), speed, left, self._split))
 
-    def epoch_ends(self, epoch: int) -> None:
-        """An epoch is done: each rank says so in its own pod's log."""
-        newest = self._write()
-        if self.log is not None:
-            self.log.sync()
-        seconds = time.monotonic() - self._since
+    def steps_end(self, epoch: int) -> Epoch:
+        """The steps of an epoch are done: each rank says so in its own pod's log.  What is known of the epoch."""
+        newest, seconds = self._write(), time.monotonic() - self._since
+        speed, split = self._so_far()
         self.progress.say(
             f"epoch {epoch + 1}/{self.train.epochs}: {self._samples} samples in {seconds:.1f} s, loss {newest:.4f}"
         )
+        return Epoch(epoch + 1, speed, {}, split)
+
+    def epoch_ends(self, step: int, done: Epoch, metrics: Mapping[str, float]) -> None:
+        """An epoch is over: a step that a checkpoint has done is on record first.
+
+        Args:
+            step: optimizer steps done.
+            done: what `steps_end` gave.
+            metrics: of the validation split.
+        """
+        if self.records is not None:
+            self.records.epoch(step, Epoch(done.epoch, done.samples_per_second, metrics, done.time))
+        if metrics and self.progress.rank == 0:
+            said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            self.progress.say(f"epoch {done.epoch}/{self.train.epochs}: {said} on the validation split")
+
+    def _so_far(self) -> tuple[float, TimeSplit]:
+        """Samples a second of all ranks in this epoch, and where its time went."""
+        elapsed = max(time.monotonic() - self._since, 1e-9)
+        return self._all_samples / elapsed, self.waits().since(self._waits, elapsed)
 
     def _write(self) -> float:
         """Record what is pending; the newest loss."""
         for done in self._pending:
             self._newest = float(done.loss)
-            if self.log is not None:
-                self.log.step(done.epoch, done.step, self._newest, done.rate)
-        if self.log is not None:
-            self.log.flush()
+            if self.records is not None:
+                self.records.step(done.epoch, done.step, self._newest, done.rate)
+        if self.records is not None:
+            self.records.flush()
         self._pending = []
         return self._newest

@@ -1,28 +1,58 @@
-"""All that training needs to go on: the model, the optimizer, and how far it is."""
+"""All that training needs to go on: what is trained, what it is trained with, and how far it is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from dltrain.api.train import EarlyStopping
 from dltrain_trainer.distributed import Communicator
-from dltrain_trainer.training.optimizer import Sgd
+from dltrain_trainer.training.early_stopping import Stopping
+from dltrain_trainer.training.ema import Shadow
+from dltrain_trainer.training.learner import Learner
+
+
+@dataclass
+class Patience:
+    """Early stopping, and the weights of the best epoch where they are kept."""
+
+    settings: EarlyStopping
+    learner: Learner
+    stopping: Stopping = field(init=False)
+    best: Shadow | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stopping = Stopping(self.settings)
+        self.best = Shadow(self.learner.model, "best") if self.settings.keep_best else None
+
+    def see(self, value: float) -> None:
+        """Take an epoch's value, while the model has the weights that it was measured with."""
+        if self.stopping.see(value) and self.best:
+            self.best.follow(self.learner.model)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state by name; the tensors themselves."""
+        return {**self.stopping.tensors(), **(self.best.tensors() if self.best else {})}
 
 
 @dataclass
 class TrainingState:
     """The state of a training run; `step` counts optimizer steps over all epochs."""
 
-    model: nn.Module
-    optimizer: Sgd
+    learner: Learner
+    patience: Patience | None = None
     step: int = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether early stopping has ended the training."""
+        return self.patience is not None and self.patience.stopping.is_due
+
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name: the model's, and the momentum of each parameter (zero before a step)."""
-        momenta = {f"momentum.{name}": self.optimizer.momenta[one] for name, one in self.model.named_parameters()}
-        return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **momenta}
+        """Every tensor of the state by name; the tensors themselves."""
+        return {**self.learner.tensors(), **(self.patience.tensors() if self.patience else {})}
 
     def load(self, tensors: dict[str, Tensor], step: int) -> None:
         """Take over a state that `tensors` gave, whole or, if it is another model's, not at all.
@@ -44,8 +74,18 @@ class TrainingState:
         for name, tensor in self.tensors().items():
             communicator.broadcast(tensor, name)
         self.step = communicator.from_first(self.step)
+        self.learner.gradients.compression.restored(communicator.rank)
 
     def synchronize_buffers(self, communicator: Communicator) -> None:
-        """Make every rank's buffers, such as running statistics, those of rank 0."""
-        for name, buffer in self.model.named_buffers():
-            communicator.broadcast(buffer, f"buffer.{name}")
+        """Make what each rank has of its own, such as running statistics, that of rank 0."""
+        buffers = {name for name, _ in self.learner.model.named_buffers()}
+        for name, tensor in self.learner.tensors().items():
+            if name.partition(".")[2] in buffers:  # the model's own, and the moving average's
+                communicator.broadcast(tensor, f"buffer.{name}")
+
+    def give_result(self) -> None:
+        """Let the model have the weights that count: the best epoch's, the moving average, or as they are."""
+        if self.patience and self.patience.best:
+            self.patience.best.give(self.learner.model)
+        elif self.learner.average:
+            self.learner.average.give(self.learner.model)

@@ -1,0 +1,199 @@
+"""S3: a real server of its protocol on the loopback; what is fetched, kept, verified and said."""
+
+import json
+import threading
+import urllib.request
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dltrain_trainer.data.load import load_data
+from dltrain_trainer.data.remote import Fetching, RemoteObject, copy, fetch, listed, s3
+from dltrain_trainer.errors import DataError
+from tests.trainer.pipeline.builders import settings
+
+BUCKET = "pictures"
+FILES = {"set/a.bin": b"a" * 10, "set/deep/b.bin": b"b" * 5_000_000, "other.bin": b"c"}
+
+
+@pytest.fixture(scope="module")
+def address():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def client(address, monkeypatch, tmp_path):
+    urllib.request.urlopen(urllib.request.Request(f"{address}/moto-api/reset", method="POST")).close()
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "DLTRAIN_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    for key, data in FILES.items():
+        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+    yield client
+    client.close()
+
+
+class Counting:
+    """A file system that counts what is opened, and may spoil what is read."""
+
+    def __init__(self, files, spoil=lambda data: data) -> None:
+        self.files, self.spoil, self.opened = files, spoil, []
+
+    def find(self, where, detail):
+        return self.files.find(where, detail=detail)
+
+    def get_file(self, key, path, callback):
+        self.opened.append(key)
+        self.files.get_file(key, path, callback=callback)
+        Path(path).write_bytes(self.spoil(Path(path).read_bytes()))
+
+
+def quiet(line: str) -> None:
+    """Nobody reads the log."""
+
+
+def test_everything_below_a_prefix_is_fetched_and_said(client, tmp_path) -> None:
+    said = []
+    folder = fetch(f"s3://{BUCKET}/set", tmp_path, said.append)
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.bin")}
+    assert found == {"a.bin": FILES["set/a.bin"], "deep/b.bin": FILES["set/deep/b.bin"]}
+    assert said[0] == f"fetching s3://{BUCKET}/set: 2 of 2 objects"
+    assert said[1].endswith(" of 5 MB")
+
+
+def test_an_object_is_a_file(client, tmp_path) -> None:
+    assert fetch(f"s3://{BUCKET}/other.bin", tmp_path, quiet).read_bytes() == b"c"
+
+
+def test_nothing_is_fetched_twice_but_what_has_changed(client, tmp_path) -> None:
+    files = Counting(s3())
+    fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
+    fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
+    assert sorted(files.opened) == [f"{BUCKET}/set/a.bin", f"{BUCKET}/set/deep/b.bin"]
+    client.put_object(Bucket=BUCKET, Key="set/a.bin", Body=b"A" * 10)
+    folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
+    assert files.opened[2:] == [f"{BUCKET}/set/a.bin"]
+    assert (folder / "a.bin").read_bytes() == b"A" * 10
+
+
+def test_ranks_that_ask_at_the_same_time_fetch_once(client, tmp_path) -> None:
+    files = Counting(s3())
+    threads = [threading.Thread(target=fetch, args=(f"s3://{BUCKET}/set", tmp_path, quiet, files)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(files.opened) == [f"{BUCKET}/set/a.bin", f"{BUCKET}/set/deep/b.bin"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        pytest.param(lambda data: data[:-1] + b"x", "arrived as 10 bytes with MD5", id="changed"),
+        pytest.param(lambda data: b"", "arrived as 0 bytes with MD5", id="cut short"),
+    ],
+)
+def test_an_object_that_arrives_damaged_is_named_and_the_others_stay(client, tmp_path, spoil, found) -> None:
+    files = Counting(s3(), spoil)
+    with pytest.raises(DataError) as refused:
+        fetch(f"s3://{BUCKET}/set/a.bin", tmp_path, quiet, files)
+    assert str(refused.value).startswith(f"s3://{BUCKET}/set/a.bin: {found}")
+    files.spoil = lambda data: data
+    assert fetch(f"s3://{BUCKET}/set/a.bin", tmp_path, quiet, files).read_bytes() == FILES["set/a.bin"]
+
+
+def test_an_upload_in_several_parts_is_known_by_its_size(client, tmp_path) -> None:
+    wanted = RemoteObject(f"{BUCKET}/other.bin", "other.bin", 2, "0cc175b9c0f1b6a831c399e269772661-3")
+    with pytest.raises(DataError, match=r"other\.bin: arrived as 1 bytes with MD5 \w+, not 2 bytes; start"):
+        copy(wanted, tmp_path, s3(), Fetching(2, quiet))
+
+
+def test_what_was_fetched_before_a_failure_is_not_fetched_again(client, tmp_path) -> None:
+    files = Counting(s3(), lambda data: data if len(data) == 10 else b"")
+    with pytest.raises(DataError, match=r"deep/b\.bin"):
+        fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
+    files.opened, files.spoil = [], lambda data: data
+    fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
+    assert files.opened == [f"{BUCKET}/set/deep/b.bin"]
+
+
+def test_an_object_that_goes_while_it_is_fetched_is_named(client, tmp_path) -> None:
+    [gone] = listed(f"s3://{BUCKET}/other.bin", s3())
+    client.delete_object(Bucket=BUCKET, Key="other.bin")
+    with pytest.raises(DataError, match=r"s3://pictures/other\.bin: does not exist; correct spec"):
+        copy(gone, tmp_path, s3(), Fetching(1, quiet))
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        pytest.param("pictures/nothing", "s3://pictures/nothing: there is nothing; correct", id="no such key"),
+        pytest.param("no-such-bucket/a", "s3://no-such-bucket/a: ", id="no such bucket"),
+    ],
+)
+def test_an_address_with_nothing_is_named(client, tmp_path, where, message) -> None:
+    with pytest.raises(DataError) as refused:
+        fetch(f"s3://{where}", tmp_path, quiet)
+    assert message in str(refused.value)
+
+
+def test_a_full_disk_is_said_to_be_full(client, tmp_path) -> None:
+    def fill(data: bytes) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"cannot write .*: No space left on device; make room, or set DLTRAIN_CACHE"):
+        fetch(f"s3://{BUCKET}/set", tmp_path, quiet, Counting(s3(), fill))
+
+
+def test_a_server_that_cannot_be_reached_is_named_with_what_to_check(client, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(DataError, match=r"s3://pictures/set: cannot be read \(.*check the address, the credentials"):
+        fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path) -> None:
+    class Hostile:
+        def find(self, where, detail):
+            return {f"{BUCKET}/set/../../x": {"size": 1, "ETag": '""'}}
+
+    with pytest.raises(DataError, match=r"has \.\. in its name"):
+        fetch(f"s3://{BUCKET}/set", tmp_path, quiet, Hostile())
+
+
+@pytest.mark.parametrize(
+    ("tag", "md5"),
+    [
+        ("0cc175b9c0f1b6a831c399e269772661", "0cc175b9c0f1b6a831c399e269772661"),
+        ("0cc175b9c0f1b6a831c399e269772661-3", None),
+    ],
+    ids=["one part", "several parts"],
+)
+def test_only_the_tag_of_an_upload_in_one_part_is_its_md5(tag, md5) -> None:
+    assert RemoteObject("a", "a", 1, tag).md5 == md5
+
+
+def test_a_job_reads_its_data_from_s3(client, tmp_path) -> None:
+    path = Path(tmp_path) / "set.npz"
+    np.savez(path, x=np.zeros((50, 4, 4), np.uint8), y=np.arange(50) % 2)
+    client.upload_file(str(path), BUCKET, "npz/set.npz")
+    loaded = load_data(settings(source=f"s3://{BUCKET}/npz/set.npz", format="npz"), tell=quiet)
+    assert loaded.dataset.shape == (1, 4, 4)
+    [manifest] = (tmp_path / "cache" / "datasets" / "remote").glob("*/fetched.json")
+    assert [each["path"] for each in json.loads(manifest.read_text())] == ["set.npz"]

@@ -1,0 +1,41 @@
+"""What is small and must be exact, over mpi4py: the same for every backend whose ranks mpirun has started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from mpi4py import MPI
+
+from dltrain_trainer.data.team import MpiTeam
+
+Part = TypeVar("Part")
+
+
+class MpiRanks:
+    """The ranks as MPI knows them.
+
+    mpi4py is imported before a backend starts: otherwise Horovod owns MPI, and ends it under mpi4py's feet.
+    """
+
+    def __init__(self) -> None:
+        self._world = MPI.COMM_WORLD
+        self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+        self.team = MpiTeam(self._world)
+
+    def sum_integers(self, values: list[int]) -> list[int]:
+        """The sums over all ranks, exact: Python's integers."""
+        gathered = self._world.allgather(values)
+        return [sum(column) for column in zip(*gathered, strict=True)]
+
+    def from_first(self, value: int) -> int:
+        """Rank 0's value."""
+        return int(self._world.bcast(value, root=0))
+
+    def exchange(self, parts: Sequence[Part]) -> list[Part]:
+        """Send one part to each rank; what each has sent to this one."""
+        return list(self._world.alltoall(list(parts)))
+
+    def barrier(self) -> None:
+        """Wait for every rank."""
+        self._world.Barrier()

@@ -1,0 +1,55 @@
+"""A trial of a model that others have written, so that a misfit is one clear error before training starts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dltrain_trainer.models.shapes import ModelError, Shape
+
+SAMPLES = 2
+
+
+def check_model(model: nn.Module, name: str, shape: Shape, outputs: int) -> None:
+    """See that a model takes the samples and returns what the data asks for.
+
+    Args:
+        model: on the CPU; left as it was.
+        name: the model's, for the error.
+        shape: of a sample.
+        outputs: how many values a sample gets.
+
+    Raises:
+        ModelError: it does not.
+    """
+    found = output_of(model, name, shape)
+    if not isinstance(found, Tensor):
+        raise ModelError(f"{name} must return one tensor (N, {outputs}), it returns a {type(found).__name__}")
+    if found.shape != (SAMPLES, outputs) or not found.is_floating_point():
+        raise ModelError(
+            f"{name} must return floating-point numbers of shape (N, {outputs}), "
+            f"it returns {found.dtype} of shape (N, {', '.join(str(size) for size in found.shape[1:])})"
+        )
+
+
+def output_of(model: nn.Module, name: str, shape: Shape) -> object:
+    """What a model makes of some samples, outside training.
+
+    Raises:
+        ModelError: it fails.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(torch.zeros(SAMPLES, *shape))
+    except Exception as error:
+        raise ModelError(f"{name} cannot take samples of shape {shape}: {described(error)}") from error
+    finally:
+        model.train(training)
+
+
+def described(error: BaseException) -> str:
+    """An error of foreign code on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,84 @@
+"""The zoo: the name of a model to the function that builds it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+
+from dltrain.api.model import RESNETS, Model
+from dltrain_trainer.models.convolutional import cnn
+from dltrain_trainer.models.dense import linear, mlp
+from dltrain_trainer.models.recurrent import lstm
+from dltrain_trainer.models.residual import resnet
+from dltrain_trainer.models.shapes import Builder, Shape
+from dltrain_trainer.models.timm import timm_model
+from dltrain_trainer.models.user import user_model
+
+NAMED: Final[dict[str, Builder]] = {
+    "linear": linear,
+    "mlp": mlp,
+    "cnn": cnn,
+    "lstm": lstm,
+    **{name: resnet(name) for name in RESNETS},
+}
+"""Models with a name of their own."""
+FAMILIES: Final[dict[str, Builder]] = {"timm": timm_model, "user": user_model}
+"""Models whose name says where they come from."""
+VECTOR: Final = 16
+"""fp32 values that the widest vector register of a CPU holds."""
+
+
+def build(model: Model, shape: Shape, outputs: int, seed: int = 0, *, channels_last: bool = True) -> nn.Module:
+    """Build a model with first weights that depend on the seed alone.
+
+    Args:
+        model: the job's choice and its options.
+        shape: of a sample.
+        outputs: how many values it returns for each.
+        seed: decides the weights.
+        channels_last: how the weights of images lie in memory; results differ in rounding.
+
+    Returns:
+        A module from float32 (N, *shape) to (N, outputs), on the CPU, in training mode.
+
+    Raises:
+        ModelError: the samples do not fit it, or it cannot be had.
+    """
+    builder = NAMED.get(model.name) or FAMILIES[model.family]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        built = builder(shape, outputs, model)
+    lay_out(built, channels_last=channels_last)
+    return built.train()
+
+
+def lay_out(model: nn.Module, *, channels_last: bool) -> None:
+    """Store the weights of two-dimensional convolutions with their channels last, or first; others have one layout.
+
+    A model with a convolution that is unsafe so keeps its channels first in any case.
+
+    Args:
+        model: built here, or changed since.
+        channels_last: what is asked for.
+    """
+    layout = torch.contiguous_format
+    if channels_last and not any(is_unsafe(module) for module in model.modules()):
+        layout = torch.channels_last
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.to(memory_format=layout)
+
+
+def is_unsafe(module: nn.Module) -> bool:
+    """Whether a layer's gradient overruns its memory on CPUs where channels are last.
+
+    oneDNN's kernel for strided 1 x 1 convolutions of fewer channels than a vector register holds does (its issue 6035).
+    """
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels // module.groups < VECTOR
+    )

@@ -1,0 +1,1 @@
+"""What people look at after a training: one self-contained page, and files for TensorBoard."""

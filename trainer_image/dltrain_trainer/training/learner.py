@@ -1,0 +1,89 @@
+"""What a training step is made of, put together as the job says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from dltrain.api.train import Train
+from dltrain_trainer.distributed.batch_norm import synchronize_batch_norms
+from dltrain_trainer.distributed.communicator import Communicator
+from dltrain_trainer.distributed.compressors import compressor_of
+from dltrain_trainer.distributed.gradients import Gradients
+from dltrain_trainer.training.ema import Shadow
+from dltrain_trainer.training.groups import parts_of
+from dltrain_trainer.training.loss_scale import LossScale
+from dltrain_trainer.training.losses import Loss
+from dltrain_trainer.training.optimizers import Optimizer, make_optimizer
+from dltrain_trainer.training.precision import casting, compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A model and all that a step changes it with."""
+
+    model: nn.Module
+    forward: Callable[[Tensor], Tensor]
+    """What runs the model."""
+    loss: Loss
+    cast: Callable[[], AbstractContextManager[Any]]
+    """What the model and the loss run in."""
+    gradients: Gradients
+    optimizer: Optimizer
+    train: Train
+    """The job's settings."""
+    penalized: tuple[nn.Parameter, ...]
+    """The parameters that the penalties apply to; none without a penalty."""
+    scale: LossScale | None
+    """Of fp16."""
+    average: Shadow | None
+    """The moving average of the weights."""
+    always_runs: bool
+    """Whether the model runs on an empty share too, because other ranks wait for this one inside it."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state of training by name, but for how many steps are done; the tensors themselves."""
+        scale = self.scale.tensors() if self.scale else {}
+        average = self.average.tensors() if self.average else {}
+        model = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        return {**model, **self.optimizer.tensors(), **self.gradients.compression.tensors(), **scale, **average}
+
+
+def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Communicator, precision: str) -> Learner:
+    """Put the parts of a step together.
+
+    Args:
+        model: on its device; its batch normalisations are replaced where the job says so.
+        train: the job's settings.
+        loss: from `make_loss`.
+        communicator: the other ranks.
+        precision: fp32, bf16 or fp16, from `choose_precision`.
+    """
+    settings, communication = train.regularization, train.communication
+    synchronized = communication.sync_batch_norm and communicator.size > 1
+    if synchronized:
+        synchronize_batch_norms(model, communicator)
+    device = next(model.parameters()).device
+    has_penalty = settings.l1 > 0 or settings.l2 > 0
+    return Learner(
+        model=model,
+        forward=compiled(model, compile_it=train.compile),
+        loss=loss,
+        cast=casting(precision, device),
+        gradients=Gradients(
+            model.parameters(),
+            communicator,
+            compressor_of(communication),
+            bucket_mebibytes=communication.bucket_mebibytes,
+        ),
+        optimizer=make_optimizer(model, train),
+        train=train,
+        penalized=parts_of(model).regularized(settings) if has_penalty else (),
+        scale=LossScale() if precision == "fp16" else None,
+        average=Shadow(model, "ema") if train.ema else None,
+        always_runs=synchronized,
+    )
