@@ -13,6 +13,10 @@ from tests.cluster.host import wait_for
 from tests.cluster.machine import Machine
 
 
+GC_MEGABYTES = "8000,4000,24000"
+"""What buildkit keeps of earlier builds: at least, leaving free, at most; one trainer image has 6 GB of libraries."""
+
+
 class Store:
     """Outlives the cluster; runs only while something is put into it, in the host's network."""
 
@@ -47,6 +51,7 @@ class Store:
             *("--oci-worker=false", "--containerd-worker=true"),
             *("--containerd-worker-addr", "/run/containerd/containerd.sock"),
             *("--containerd-worker-namespace", "k8s.io", "--containerd-worker-net=host"),
+            *("--containerd-worker-gc", "--containerd-worker-gc-keepstorage", GC_MEGABYTES),
             *("--allow-insecure-entitlement", "network.host"),
             *("--addr", "unix:///run/buildkit.sock", "--root", "/var/lib/buildkit"),
         )

@@ -23,9 +23,10 @@ def test_set(folder: Path) -> tuple[Tensor, Tensor]:
 def accuracy(artifact: Path, data: Path) -> float:
     """The share of test samples that the exported CNN gets right."""
     weights = load_file(artifact / "model.safetensors")
-    numbers = json.loads((artifact / "model.json").read_text())["preprocessing"]
+    unit, normal = json.loads((artifact / "model.json").read_text())["preprocessing"]["steps"]
     images, labels = test_set(data)
-    x = images.float() * torch.tensor(numbers["scale"]) - torch.tensor(numbers["shift"])
+    scale = unit["scale"][0] * normal["scale"][0]
+    x = (images.float() - (unit["offset"][0] + normal["offset"][0] / unit["scale"][0])) * scale
     for layer in ("0", "3"):
         x = nn.conv2d(x, weights[f"{layer}.weight"], weights[f"{layer}.bias"], padding=1)
         x = nn.max_pool2d(nn.relu(x), 2)

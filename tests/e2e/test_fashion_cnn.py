@@ -15,7 +15,7 @@ import pytest
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
-from dltrain_trainer.data.fashion_mnist import locate_fashion_mnist
+from dltrain_trainer.data.named.mnist import FASHION_MNIST
 from tests.e2e.jobs import example, reader
 from tests.e2e.judge import accuracy
 from tests.e2e.live import EXAMPLES, Live, Space
@@ -92,7 +92,7 @@ def test_its_conditions_say_that_it_is_complete_and_nothing_else(run: Evidence) 
 
 
 def test_independent_code_gets_the_same_accuracy_from_the_exported_files(run: Evidence) -> None:
-    assert accuracy(run.stored, locate_fashion_mnist()) == metric(run.job)
+    assert accuracy(run.stored, FASHION_MNIST.locate()) == metric(run.job)
 
 
 def test_the_printed_columns_are_right_in_each_phase(run: Evidence) -> None:

@@ -42,6 +42,7 @@ def test_broadcasts_give_every_rank_what_the_first_has_in_any_memory_layout(foun
     whole = torch.arange(24.0).view(2, 3, 2, 2)
     expected = {
         "channels last": whole.tolist(),
+        "one channel": whole[:, :1].tolist(),
         "transposed": whole[:, 0, 0].t().tolist(),
         "whole number": 5,
         "double": [1 / 3],

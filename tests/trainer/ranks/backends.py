@@ -58,6 +58,7 @@ def broadcasts(communicator: Communicator) -> dict[str, Any]:
     own = torch.arange(24.0).view(2, 3, 2, 2) + 100 * communicator.rank
     tensors = {
         "channels last": own.contiguous(memory_format=torch.channels_last),
+        "one channel": own[:, :1].contiguous(memory_format=torch.channels_last),
         "transposed": own[:, 0, 0].t(),
         "whole number": torch.tensor(5 + communicator.rank),
         "double": torch.tensor([1 / 3 + communicator.rank], dtype=torch.float64),

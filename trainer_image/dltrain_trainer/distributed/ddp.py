@@ -18,6 +18,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, 
 
 from dltrain_trainer.distributed.communicator import Wait
 from dltrain_trainer.distributed.mpi import MpiRanks
+from dltrain_trainer.distributed.order import in_order
 
 START_TIMEOUT: Final = timedelta(minutes=5)
 """How long ranks wait for each other at the start; the first import of torch takes a while on a busy machine."""
@@ -54,10 +55,8 @@ class DdpCommunicator(MpiRanks):
 
     def broadcast(self, tensor: Tensor, name: str) -> None:  # noqa: ARG002 - operations are matched by their order
         """Replace a tensor by that of rank 0, in place."""
-        flat = tensor.detach().contiguous().view(-1)
-        dist.broadcast(flat, src=0)
-        with torch.no_grad():
-            tensor.copy_(flat.view(tensor.shape))
+        with in_order(tensor) as flat:
+            dist.broadcast(flat, src=0)
 
     def close(self) -> None:
         """Leave torch's group, then let mpi4py end MPI at exit."""

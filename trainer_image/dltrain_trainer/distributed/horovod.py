@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import horovod.torch as hvd
-import torch
 from torch import Tensor
 
 from dltrain_trainer.distributed.communicator import Wait
 from dltrain_trainer.distributed.mpi import MpiRanks
+from dltrain_trainer.distributed.order import in_order
 
 
 class HorovodCommunicator(MpiRanks):
@@ -25,11 +25,8 @@ class HorovodCommunicator(MpiRanks):
 
     def broadcast(self, tensor: Tensor, name: str) -> None:
         """Replace a tensor by that of rank 0, in place."""
-        ordered = tensor.detach().contiguous()  # Horovod wants C order, whatever the tensor's is
-        hvd.broadcast_(ordered.view(-1), root_rank=0, name=name)
-        if ordered.data_ptr() != tensor.data_ptr():
-            with torch.no_grad():
-                tensor.copy_(ordered)
+        with in_order(tensor) as flat:
+            hvd.broadcast_(flat, root_rank=0, name=name)
 
     def close(self) -> None:
         """Leave Horovod, then let mpi4py end MPI at exit."""
