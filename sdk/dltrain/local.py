@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import IO, Final
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
-from dltrain.errors import MissingSoftwareError
+from dltrain.software import require
 
 STOP_SECONDS: Final = 15.0
 """How long the agent may take to end its ranks before everything is killed."""
@@ -81,13 +80,7 @@ def check_installed(job: DLTrainJob) -> None:
     Raises:
         MissingSoftwareError: it is not.
     """
-    needed = NEEDED + (NEEDED_BY_PIPELINES if job.spec.pipeline else ())
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingSoftwareError(
-            f"a local run needs {', '.join(missing)}, which this Python does not have; `make install` in a checkout of "
-            "dltrain installs all of it"
-        )
+    require("a local run", *NEEDED, *(NEEDED_BY_PIPELINES if job.spec.pipeline else ()))
 
 
 @contextmanager

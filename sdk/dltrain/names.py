@@ -27,6 +27,8 @@ JOB_DIR: Final = "/etc/dltrain"
 JOB_FILE: Final = f"{JOB_DIR}/job.json"
 IDENTITY_DIR: Final = "/etc/dltrain-identity"
 STORAGE_DIR: Final = "/storage"
+CLAIMS_DIR: Final = "/dltrain/claims"
+"""Holds the volume claim of a pvc:// source, in a folder of the claim's name."""
 WORKSPACE_DIR: Final = "/workspace"
 SOCKET_DIR: Final = "/tmp/dltrain"  # noqa: S108 - a volume of the pod's own
 TERMINATION_LOG: Final = "/dev/termination-log"

@@ -36,6 +36,15 @@ BENCHMARKS: Final = {
         "how soon a job runs and ends, beside mpi-operator; API writes and memory of the operator (a cluster; root)",
         seconds=600,
     ),
+    "accuracy": Benchmark(
+        "tests.bench.accuracy", "what the shipped examples reach (hours without a GPU; BENCH_EXAMPLES)", seconds=36_000
+    ),
+    "data": Benchmark(
+        "tests.bench.data", "the data pipeline beside torchvision and kornia; statistics beside numpy", seconds=900
+    ),
+    "metrics": Benchmark(
+        "tests.bench.metrics", "ranking metrics of a million scores, beside scikit-learn", seconds=300
+    ),
 }
 
 

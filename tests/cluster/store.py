@@ -12,7 +12,6 @@ from tests.cluster import settings
 from tests.cluster.host import wait_for
 from tests.cluster.machine import Machine
 
-
 GC_MEGABYTES = "8000,4000,24000"
 """What buildkit keeps of earlier builds: at least, leaving free, at most; one trainer image has 6 GB of libraries."""
 

@@ -15,7 +15,7 @@ from dltrain_operator.children.pod import Place, worker_pod
 from dltrain_operator.children.secret import identity_secret
 from dltrain_operator.children.service import worker_service
 from dltrain_operator.identity import Identity
-from tests.controller.builders import UID, parsed
+from tests.controller.builders import UID, job_object, parsed
 
 LABELS = {
     "app.kubernetes.io/managed-by": "dltrain-operator",
@@ -43,6 +43,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
         "metadata": {"name": "cifar", "namespace": "ml", "uid": UID},
         "spec": {
             "workers": {"replicas": 2, "resources": {"limits": {}, "requests": {}}, "template": {}},
+            "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"keep": 3},
             "runPolicy": {"suspend": False, "backoffLimit": 1, "cleanPodPolicy": "Running"},
@@ -203,6 +204,61 @@ def test_a_job_chooses_its_image_its_resources_and_its_storage() -> None:
     pod = worker_pod(job, PLACE, image="trainer:1")
     assert (container(pod)["image"], container(pod)["resources"]["limits"]) == ("mine:2", limits)
     assert pod["spec"]["volumes"][-1] == {"name": "storage", "persistentVolumeClaim": {"claimName": "models"}}
+
+
+def reading(source: str, storage: str | None = None) -> dict[str, Any]:
+    """The pod of a job that reads its data from somewhere, and keeps its artefacts on a claim if one is named."""
+    pipeline = {"data": {"source": source, "format": "npz"}, "model": {"name": "linear"}}
+    kept = {"storage": {"claimName": storage}} if storage else {}
+    job = {**job_object(**kept), "spec": {**job_object(**kept)["spec"], "pipeline": pipeline}}
+    del job["spec"]["command"]
+    return worker_pod(parse_job(job), PLACE, image="trainer:1")
+
+
+LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        pytest.param("pvc://images/birds/2026.npz", "images", id="a file on it"),
+        pytest.param("pvc://images", "images", id="all of it"),
+        pytest.param(f"pvc://{LONGEST}/x", LONGEST, id="a name with dots, and too long for a volume"),
+    ],
+)
+def test_the_claim_of_the_data_is_mounted_to_be_read(source: str, claim: str) -> None:
+    pod, plain = reading(source, storage="models"), reading("s3://bucket/key", storage="models")
+    assert pod["spec"]["volumes"] == [
+        *plain["spec"]["volumes"],
+        {"name": "data-source", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
+    ]
+    assert container(pod)["volumeMounts"] == [
+        *container(plain)["volumeMounts"],
+        {"name": "data-source", "mountPath": f"/dltrain/claims/{claim}", "readOnly": True},
+    ]
+
+
+def test_a_claim_that_is_read_and_written_is_one_volume_with_two_mounts() -> None:
+    pod, plain = reading("pvc://models/x", storage="models"), reading("s3://bucket/key", storage="models")
+    assert pod["spec"]["volumes"] == plain["spec"]["volumes"]
+    assert container(pod)["volumeMounts"] == [
+        *container(plain)["volumeMounts"],
+        {"name": "storage", "mountPath": "/dltrain/claims/models", "readOnly": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param("file:///data/x", id="a file of the pod"), pytest.param("s3://bucket/key", id="an object store")],
+)
+def test_data_that_is_on_no_claim_mounts_nothing(source: str) -> None:
+    assert [volume["name"] for volume in reading(source)["spec"]["volumes"]] == [
+        volume["name"] for volume in worker_pod(parsed(), PLACE, image="trainer:1")["spec"]["volumes"]
+    ]
+
+
+def test_the_job_file_says_what_sums_the_gradients() -> None:
+    assert json.loads(job_file(parsed(backend="ddp")))["spec"]["backend"] == "ddp"
 
 
 def test_a_template_adds_to_the_pod() -> None:

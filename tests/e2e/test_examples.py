@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from dltrain.api.evaluate import NOT_NUMBERS
 from dltrain.api.parse import parse_job
 from tests.e2e.jobs import example
 from tests.e2e.live import EXAMPLES, Space
 
 pytestmark = pytest.mark.e2e
 
-COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script"]
+QUICK: dict[str, tuple[dict[str, dict[str, Any]], str, float]] = {
+    "04-fast-fashion-cnn": (
+        {"data": {"limit": {"train": 6000, "test": 1000}}, "train": {"epochs": 1}},
+        "accuracy",
+        0.6,
+    ),
+    "05-sunspots-forecast": ({"train": {"epochs": 20}}, "r2", 0.3),
+    "06-breast-cancer": ({}, "rocAuc", 0.98),
+    "07-diabetes-ridge": ({"train": {"epochs": 30}}, "r2", 0.4),
+    "08-fashion-lstm": ({"data": {"limit": {"train": 6000, "test": 1000}}, "train": {"epochs": 1}}, "accuracy", 0.5),
+}
+"""Example -> what is changed of its pipeline so that it takes seconds, a metric, and what that must exceed."""
+COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script", *QUICK]
 SHORT = {"epochs": 1, "schedule": {"name": "cosine"}, "globalBatchSize": 32, "optimizer": {"lr": 0.02}}
 """ResNet-18 takes hours without a GPU: a little data, once."""
 
@@ -32,6 +47,21 @@ def test_resnet18_on_two_workers_with_a_gpu_each(space: Space) -> None:
     asked = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods.values()]
     assert asked == [{"nvidia.com/gpu": "1"}] * 2
     assert len({pod["spec"]["nodeName"] for pod in pods.values()}) == 2, "each node has one GPU"
+
+
+@pytest.mark.parametrize("folder", QUICK)
+def test_a_pipeline_of_its_own_kind(space: Space, folder: str) -> None:
+    changes, metric, least = QUICK[folder]
+    job = example(folder)
+    for stage, change in changes.items():
+        job["spec"]["pipeline"][stage] |= change
+    name = job["metadata"]["name"]
+    space.apply(example("01-fashion-cnn", "storage.yaml"))
+    space.client.submit(parse_job(job))
+    finished = space.client.wait(name, timeout=240)
+    assert finished.status.results is not None
+    assert set(finished.status.results.metrics) == set(job["spec"]["pipeline"]["evaluate"]["metrics"]) - NOT_NUMBERS
+    assert finished.status.results.metrics[metric] > least
 
 
 def test_a_horovod_script_of_ones_own(space: Space) -> None:

@@ -6,33 +6,15 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from tests.sdk.builders import HEAD
+from tests.sdk.data_strategies import DATA
+from tests.sdk.fields import NAMES, TEXT, merged, some
+from tests.sdk.train_strategies import EVALUATIONS, MODELS, trainings
 
-NAMES: Final = st.from_regex(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
-TEXT: Final = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=20)
 PROGRAMS: Final = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=20)
 AMOUNTS: Final = st.one_of(
     st.integers(0, 10**15 - 1),
     st.from_regex(r"[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?", fullmatch=True),
 )
-JSON: Final = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
-
-
-def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Mappings with any of these fields."""
-    return st.fixed_dictionaries({}, optional=fields)
-
-
-def number(
-    low: float, high: float, *, low_included: bool = True, high_included: bool = True
-) -> st.SearchStrategy[float]:
-    """Finite numbers between two."""
-    return st.floats(low, high, exclude_min=not low_included, exclude_max=not high_included)
-
-
 LIMITS: Final = some(
     **{"cpu": AMOUNTS, "memory": AMOUNTS, "nvidia.com/gpu": st.integers(0, 16) | st.sampled_from("0123")}
 )
@@ -44,43 +26,20 @@ WORKERS: Final = some(
     resources=some(limits=LIMITS, requests=REQUESTS),
     template=some(metadata=some(labels=some(team=NAMES)), spec=some(nodeSelector=some(disk=NAMES))),
 )
-SOURCES: Final = st.one_of(
-    st.just({"source": "fashion-mnist"}),
-    st.builds(
-        lambda path, form: {"source": f"file:///{path}", "format": form},
-        st.text("abc/-_. ", min_size=1, max_size=30),
-        st.sampled_from(["idx", "npz"]),
-    ),
-)
-DATA: Final = st.builds(
-    lambda source, more: {**source, **more},
-    SOURCES,
-    some(
-        transforms=st.lists(st.just({"normalize": {}}), max_size=4),
-        limit=some(train=st.integers(1, 10**6), test=st.integers(1, 10**6)),
-    ),
-)
-TRAIN: Final = some(
-    epochs=st.integers(1, 100_000),
-    globalBatchSize=st.integers(1, 1_048_576),
-    loss=st.just("crossEntropy"),
-    optimizer=some(
-        name=st.just("sgd"),
-        lr=number(0, 1000, low_included=False),
-        momentum=number(0, 1, high_included=False),
-    ),
-    schedule=some(name=st.sampled_from(["constant", "cosine"]), warmupEpochs=number(0, 1)),
-    regularization=some(weightDecay=number(0, 1)),
-    seed=st.integers(0, 2**31 - 1),
-)
-PIPELINE: Final = st.fixed_dictionaries(
-    {"data": DATA, "model": st.fixed_dictionaries({"name": st.sampled_from(["cnn", "resnet18"])})},
-    optional={
-        "train": TRAIN,
-        "evaluate": some(metrics=st.just(["accuracy"])),
-        "export": some(formats=st.just(["safetensors"])),
-    },
-)
+
+
+def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Pipelines of jobs with a backend."""
+    return st.fixed_dictionaries(
+        {"data": DATA, "model": MODELS},
+        optional={
+            "train": trainings(backend),
+            "evaluate": EVALUATIONS,
+            "export": some(formats=st.just(["safetensors"])),
+        },
+    )
+
+
 COMMAND: Final = st.builds(lambda program, rest: [program, *rest], PROGRAMS, st.lists(TEXT, max_size=4))
 POLICY: Final = some(
     suspend=st.booleans(),
@@ -89,9 +48,13 @@ POLICY: Final = some(
     ttlSecondsAfterFinished=st.integers(0, 31_536_000),
     cleanPodPolicy=st.sampled_from(["Running", "All"]),
 )
-SPECS: Final = st.builds(
-    lambda work, more: {**work, **more},
-    st.builds(lambda value: {"pipeline": value}, PIPELINE) | st.builds(lambda value: {"command": value}, COMMAND),
+WORK: Final = st.one_of(
+    st.fixed_dictionaries({"pipeline": pipelines("horovod")}, optional={"backend": st.just("horovod")}),
+    st.fixed_dictionaries({"pipeline": pipelines("ddp"), "backend": st.just("ddp")}),
+    st.fixed_dictionaries({"command": COMMAND}, optional={"backend": st.sampled_from(["horovod", "ddp"])}),
+)
+SPECS: Final = merged(
+    WORK,
     some(
         workers=WORKERS,
         checkpoint=some(keep=st.integers(1, 1000)),
@@ -116,7 +79,7 @@ WRONG: Final = st.one_of(
 
 def places(value: Any, way: tuple[int | str, ...] = ()) -> list[tuple[int | str, ...]]:
     """The ways to every value inside a document, but for free-form ones."""
-    if way and way[-1] in {"template", "annotations", "labels", "managedFields"}:
+    if way and way[-1] in {"template", "options", "annotations", "labels", "managedFields"}:
         return []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [*((way,) if way else ()), *(place for key, part in inner for place in places(part, (*way, key)))]

@@ -39,7 +39,8 @@ def write(folder: Path, content: dict, name: str = "job.yaml") -> str:
 
 
 def test_the_commands_are_these(dltrain: CommandLine) -> None:
-    names = ["run", "submit", "list", "status", "logs", "suspend", "resume", "delete", "validate", "version"]
+    on_jobs = ["run", "submit", "list", "status", "logs", "suspend", "resume", "delete"]
+    names = [*on_jobs, "validate", "models", "transforms", "version"]
     assert list(COMMANDS) == names
     shown = dltrain("--help").out
     assert [line.split()[0] for line in shown.partition("Commands:\n")[2].splitlines()] == names

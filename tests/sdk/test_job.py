@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 
+from dltrain.api.data import Data
 from dltrain.api.job import DLTrainJob, JobSpec, Metadata
+from dltrain.api.model import Model
+from dltrain.api.optimizer import Optimizer
 from dltrain.api.parse import parse_job
-from dltrain.api.pipeline import Data, Model, Pipeline
+from dltrain.api.pipeline import Pipeline
+from dltrain.api.train import Train
 from dltrain.api.workers import Resources, Workers, amount
 from tests.sdk.builders import EXAMPLES, HEAD, PIPELINE, document, job
 
@@ -23,24 +27,91 @@ def test_there_are_examples() -> None:
 def test_what_a_job_does_not_say_has_a_default() -> None:
     assert job({"pipeline": PIPELINE}).to_dict()["spec"] == {
         "workers": {"replicas": 1, "resources": {"limits": {}, "requests": {}}, "template": {}},
+        "backend": "horovod",
         "pipeline": {
-            "data": {"source": "fashion-mnist", "transforms": [], "limit": {}},
+            "data": {
+                "source": "fashion-mnist",
+                "split": {"validation": 0.0, "seed": 0},
+                "transforms": [],
+                "augment": [],
+                "limit": {},
+            },
             "model": {"name": "cnn"},
             "train": {
                 "epochs": 1,
                 "globalBatchSize": 128,
+                "accumulation": 1,
                 "loss": "crossEntropy",
-                "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+                "optimizer": {"name": "sgd"},
                 "schedule": {"name": "constant", "warmupEpochs": 0.0},
-                "regularization": {"weightDecay": 0.0},
+                "regularization": {"weightDecay": 0.0, "l1": 0.0, "l2": 0.0, "normAndBias": False},
+                "precision": "fp32",
+                "channelsLast": True,
+                "compile": False,
+                "communication": {"compression": "none", "bucketMebibytes": 4.0, "syncBatchNorm": False},
                 "seed": 0,
             },
-            "evaluate": {"metrics": ["accuracy"]},
+            "evaluate": {},
             "export": {"formats": ["safetensors"]},
         },
         "checkpoint": {"keep": 3},
         "runPolicy": {"suspend": False, "backoffLimit": 3, "cleanPodPolicy": "Running"},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"), [("sgd", 0.1), ("lars", 1.0), ("adam", 0.001), ("adamw", 0.001), ("lamb", 0.001)]
+)
+def test_each_optimizer_has_a_learning_rate_of_its_own(name: Any, rate: float) -> None:
+    assert Optimizer(name=name).rate == rate
+
+
+def test_the_defaults_that_depend_on_the_optimizer() -> None:
+    usual, lamb = Optimizer(), Optimizer(name="lamb")
+    assert (usual.momentum_factor, usual.trust) == (0.9, 0.001)
+    assert (lamb.betas, lamb.smallest_divisor) == ((0.9, 0.999), 1e-6)
+    assert Optimizer(name="adamw", beta1=0.5).betas == (0.5, 0.999)
+    assert Optimizer(momentum=0).momentum_factor == 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        pytest.param({"lr": 0.2}, 0.2, id="for the batch as it is"),
+        pytest.param({"lr": 0.2, "referenceBatchSize": 256}, 0.8, id="for a batch of a quarter"),
+        pytest.param({"referenceBatchSize": 2048}, 0.05, id="the default, for a batch of twice the size"),
+    ],
+)
+def test_the_learning_rate_follows_the_batch(optimizer: dict[str, Any], rate: float) -> None:
+    train = Train.model_validate({"globalBatchSize": 1024, "optimizer": optimizer})
+    assert train.peak_rate == pytest.approx(rate, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        pytest.param({"source": "digits"}, None, id="a named set"),
+        pytest.param({"source": "file:///pvc", "format": "npz"}, None, id="a file"),
+        pytest.param({"source": "s3://bucket/key", "format": "npz"}, None, id="an object"),
+        pytest.param({"source": "pvc://a.b-2", "format": "npz"}, "a.b-2", id="all of a claim"),
+        pytest.param({"source": "pvc://images/a/b.npz", "format": "npz"}, "images", id="a file on a claim"),
+    ],
+)
+def test_the_claim_that_data_is_read_from(source: dict[str, Any], claim: str | None) -> None:
+    assert Data.model_validate(source).claim == claim
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("linear", "linear"),
+        ("resnet152", "resnet"),
+        ("timm/resnet18", "timm"),
+        ("my.models:resnet", "user"),
+    ],
+)
+def test_the_family_of_a_model(name: str, family: str) -> None:
+    assert Model(name=name).family == family
 
 
 def test_a_manifest_says_only_what_its_author_said() -> None:

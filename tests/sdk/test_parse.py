@@ -153,7 +153,8 @@ def test_plain_values_are_read_as_kubectl_reads_them(written: str, value: Any) -
         pytest.param(
             {"pipeline": {**PIPELINE, "train": {"optimizer": {"learningRate": 0.1}}}},
             "spec.pipeline.train.optimizer.learningRate: is not a field (got 0.1); "
-            "remove it; known here: lr, momentum, name",
+            "remove it; known here: beta1, beta2, epsilon, lr, momentum, name, nesterov, referenceBatchSize, "
+            "trustCoefficient",
             id="deep inside",
         ),
         pytest.param(
@@ -241,12 +242,12 @@ def test_a_stored_job_need_not_keep_todays_rules() -> None:
 
 
 def test_a_stored_job_that_cannot_be_understood_is_an_error_of_the_cluster() -> None:
-    spec = {"pipeline": {**PIPELINE, "model": {"name": "transformer"}}}
+    spec = {"pipeline": {**PIPELINE, "train": {"loss": "contrastive"}}}
     with pytest.raises(ClusterError) as caught:
         stored_job(document(spec))
     assert str(caught.value) == (
-        "job a was stored by another version of dltrain: spec.pipeline.model.name: must be 'cnn' or 'resnet18' "
-        '(got "transformer"); choose one of these; upgrade this one'
+        "job a was stored by another version of dltrain: spec.pipeline.train.loss: must be 'crossEntropy', "
+        "'bceWithLogits', 'mse' or 'huber' (got \"contrastive\"); choose one of these; upgrade this one"
     )
 
 

@@ -17,12 +17,12 @@ from dltrain.api.status import JobStatus
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "job.md"
 
 
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a type annotation mentions."""
+def models_in(annotation: Any, entries: str = "") -> Iterator[tuple[type[BaseModel], str]]:
+    """The models that a type annotation mentions, each with [] where it is of the entries of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+        yield annotation, entries
     for argument in get_args(annotation):
-        yield from models_in(argument)
+        yield from models_in(argument, "[]" if get_origin(annotation) is tuple else entries)
 
 
 def fields_of(model: type[BaseModel], path: str) -> Iterator[tuple[str, str]]:
@@ -30,8 +30,7 @@ def fields_of(model: type[BaseModel], path: str) -> Iterator[tuple[str, str]]:
     for name, field in model.model_fields.items():
         alias = field.alias or name
         yield path, alias
-        entries = "[]" if get_origin(field.annotation) is tuple else ""
-        for inner in models_in(field.annotation):
+        for inner, entries in models_in(field.annotation):
             yield from fields_of(inner, f"{path}.{alias}{entries}")
 
 

@@ -14,18 +14,26 @@ import torch
 from torch import Tensor
 
 from dltrain_trainer.distributed.communicator import Wait
+from dltrain_trainer.distributed.single import SingleCommunicator
 
 Result = TypeVar("Result")
+ALONE = SingleCommunicator()
+"""The only rank of a job."""
 DEADLINE = 60
 
 
+class LeftAloneError(Exception):
+    """Another rank has failed, so that this one waits in vain."""
+
+
 class Meeting:
-    """Where ranks leave values for one another."""
+    """Where ranks leave values for one another; the error of one ends the waiting of all."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._changed = threading.Condition()
         self._left: dict[tuple[str, int], dict[int, Any]] = {}
+        self._failed = False
 
     def leave(self, key: tuple[str, int], rank: int, value: Any) -> None:
         with self._changed:
@@ -35,8 +43,21 @@ class Meeting:
     def all(self, key: tuple[str, int]) -> list[Any]:
         """Every rank's value, in the order of the ranks, once all have left theirs."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self._left.get(key, {})) == self.size, DEADLINE), f"{key} is late"
+            done = self._changed.wait_for(lambda: self._failed or len(self._left.get(key, {})) == self.size, DEADLINE)
+            assert done, f"{key} is late"
+            if len(self._left.get(key, {})) < self.size:
+                raise LeftAloneError
             return [self._left[key][rank] for rank in range(self.size)]
+
+    def run(self, rank: int, work: Callable[[ThreadCommunicator], Result]) -> Result:
+        """What a rank returns."""
+        try:
+            return work(ThreadCommunicator(rank, self))
+        except BaseException:
+            with self._changed:
+                self._failed = True
+                self._changed.notify_all()
+            raise
 
 
 @dataclass
@@ -68,6 +89,7 @@ class ThreadCommunicator:
             tensor.copy_(self.meeting.all(self._leave(f"broadcast {name}", tensor.detach().clone()))[0])
 
     def sum_integers(self, values: list[int]) -> list[int]:
+        assert all(type(value) is int for value in values), "numpy's integers overflow"
         gathered = self.meeting.all(self._leave("integers", values))
         return [sum(column) for column in zip(*gathered, strict=True)]
 
@@ -104,7 +126,11 @@ class ThreadCommunicator:
 
 
 def on_ranks(size: int, work: Callable[[ThreadCommunicator], Result]) -> list[Result]:
-    """What each of some ranks returns."""
+    """What each of some ranks returns; an error that is not that of another rank comes first."""
     meeting = Meeting(size)
     with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(work, [ThreadCommunicator(rank, meeting) for rank in range(size)]))
+        futures = [pool.submit(meeting.run, rank, work) for rank in range(size)]
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, LeftAloneError)):
+        raise error
+    return [future.result() for future in futures]

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import files, jobs, running
+from dltrain.cli import catalogue, files, jobs, running
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
 
@@ -32,6 +32,8 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "resume": jobs.resume,
     "delete": jobs.delete,
     "validate": files.validate,
+    "models": catalogue.models,
+    "transforms": catalogue.transforms,
     "version": files.version,
 }
 for name, command in COMMANDS.items():

@@ -8,8 +8,8 @@ from sklearn import metrics as reference
 
 from dltrain_trainer.evaluation.classes import accuracy, answers, class_counts, confusion_matrix, top_k_accuracy
 from dltrain_trainer.evaluation.predict import Predictions
+from tests.trainer.group import ALONE
 from tests.trainer.metrics.builders import of_classes, of_labels
-from tests.trainer.metrics.ranks import Alone
 
 CASES = [
     pytest.param(of_classes(), id="classes"),
@@ -25,12 +25,12 @@ CLASSES = CASES[:4]
 @pytest.mark.parametrize("predictions", CASES)
 def test_accuracy_is_scikit_learns(predictions: Predictions) -> None:
     expected = reference.accuracy_score(predictions.targets, answers(predictions))
-    assert accuracy(predictions, Alone()) == expected
+    assert accuracy(predictions, ALONE) == expected
 
 
 @pytest.mark.parametrize("predictions", CASES)
 def test_precision_recall_and_f1_of_each_class_are_scikit_learns(predictions: Predictions) -> None:
-    counts = class_counts(predictions, Alone())
+    counts = class_counts(predictions, ALONE)
     precision, recall, f1, support = reference.precision_recall_fscore_support(
         predictions.targets, answers(predictions), labels=np.arange(predictions.width), zero_division=0
     )
@@ -45,7 +45,7 @@ def test_the_confusion_matrix_is_scikit_learns(predictions: Predictions) -> None
     expected = reference.confusion_matrix(
         predictions.targets, answers(predictions), labels=np.arange(predictions.width)
     )
-    assert confusion_matrix(predictions, Alone()).tolist() == expected.tolist()
+    assert confusion_matrix(predictions, ALONE).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
@@ -54,14 +54,14 @@ def test_top_k_is_scikit_learns_ties_included(predictions: Predictions, k: int) 
     expected = reference.top_k_accuracy_score(
         predictions.targets, predictions.outputs, k=k, labels=np.arange(predictions.width)
     )
-    assert top_k_accuracy(predictions, k, Alone()) == expected
+    assert top_k_accuracy(predictions, k, ALONE) == expected
 
 
 def test_among_equally_likely_classes_the_first_is_the_answer() -> None:
     predictions = Predictions("classification", np.array([[0.2, 0.4, 0.4]]), np.array([1]))
-    assert (answers(predictions).tolist(), accuracy(predictions, Alone())) == ([1], 1.0)
+    assert (answers(predictions).tolist(), accuracy(predictions, ALONE)) == ([1], 1.0)
 
 
 def test_a_class_that_is_never_said_has_precision_0() -> None:
-    counts = class_counts(Predictions("classification", np.array([[1.0, 0.0]] * 2), np.array([0, 1])), Alone())
+    counts = class_counts(Predictions("classification", np.array([[1.0, 0.0]] * 2), np.array([0, 1])), ALONE)
     assert (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist()) == ([0.5, 0], [1, 0], [2 / 3, 0])

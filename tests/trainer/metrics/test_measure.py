@@ -15,8 +15,9 @@ from dltrain_trainer.evaluation.families import FAMILIES, Measured
 from dltrain_trainer.evaluation.measure import artefacts, measure
 from dltrain_trainer.evaluation.predict import Predictions
 from dltrain_trainer.evaluation.problems import MetricError
+from tests.trainer.group import ALONE, on_ranks
 from tests.trainer.metrics.builders import of_classes, of_labels, of_numbers, of_task
-from tests.trainer.metrics.ranks import Alone, on_ranks, shuffled_shares, taken
+from tests.trainer.metrics.shares import shuffled_shares, taken
 
 TASKS = ("classification", "multilabel", "regression")
 EVERY = [(task, name) for task in TASKS for name in metrics_for(task)]
@@ -42,7 +43,7 @@ def all_of(predictions: Predictions) -> Evaluate:
 @pytest.mark.parametrize("predictions", CASES)
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_every_rank_measures_the_same_to_the_bit_as_one_alone(predictions: Predictions, size: int) -> None:
-    alone = measure(predictions, all_of(predictions), Alone())
+    alone = measure(predictions, all_of(predictions), ALONE)
     shares = shuffled_shares(predictions, size, seed=size)
     found = on_ranks(size, lambda rank: measure(shares[rank.rank], all_of(predictions), rank))
     assert found == [alone] * size
@@ -54,7 +55,7 @@ def test_ranks_without_samples_take_part(task: str) -> None:
     predictions = of_task(task, 40)
     shares = [taken(predictions, np.arange(start, stop)) for start, stop in ((0, 0), (0, 1), (1, 40), (40, 40))]
     found = on_ranks(4, lambda rank: measure(shares[rank.rank], all_of(predictions), rank))
-    assert found == [measure(predictions, all_of(predictions), Alone())] * 4
+    assert found == [measure(predictions, all_of(predictions), ALONE)] * 4
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -63,14 +64,14 @@ def test_shares_of_any_size_measure_the_same(task: str, samples: int, size: int,
     predictions = of_task(task, samples)
     shares = shuffled_shares(predictions, size, seed)
     found = on_ranks(size, lambda rank: measure(shares[rank.rank], all_of(predictions), rank))
-    assert found == [measure(predictions, all_of(predictions), Alone())] * size
+    assert found == [measure(predictions, all_of(predictions), ALONE)] * size
 
 
 @pytest.mark.parametrize(("task", "name"), EVERY)
 def test_every_metric_can_be_asked_for_alone(task: str, name: str) -> None:
-    found = measure(of_task(task), asking_for(name), Alone())
+    found = measure(of_task(task), asking_for(name), ALONE)
     assert set(found.metrics) == {name} - NOT_NUMBERS
-    together = measure(of_task(task), all_of(of_task(task)), Alone())
+    together = measure(of_task(task), all_of(of_task(task)), ALONE)
     assert found.metrics.items() <= together.metrics.items()
 
 
@@ -80,7 +81,7 @@ def test_every_metric_has_a_family_and_a_task() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_job_that_asks_for_nothing_gets_what_is_usual(task: str) -> None:
-    assert tuple(measure(of_task(task), Evaluate(), Alone()).metrics) == DEFAULTS[task]
+    assert tuple(measure(of_task(task), Evaluate(), ALONE).metrics) == DEFAULTS[task]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_job_that_asks_for_nothing_gets_what_is_usual(task: str) -> None:
     ],
 )
 def test_metrics_of_several_classes_are_scikit_learns_macro_averages(predictions: Predictions) -> None:
-    found = measure(predictions, all_of(predictions), Alone()).metrics
+    found = measure(predictions, all_of(predictions), ALONE).metrics
     targets, outputs, said = predictions.targets, predictions.outputs, predictions.outputs.argmax(1)
     one_hot = np.eye(predictions.width)[targets]
     del found["calibrationError"]  # scikit-learn has none: test_calibration.py
@@ -116,14 +117,14 @@ def test_metrics_of_several_classes_are_scikit_learns_macro_averages(predictions
 def test_roc_auc_of_several_classes_is_scikit_learns_one_against_the_rest() -> None:
     predictions = of_classes()
     expected = reference.roc_auc_score(predictions.targets, predictions.outputs, multi_class="ovr")
-    found = measure(predictions, asking_for("rocAuc"), Alone()).metrics["rocAuc"]
+    found = measure(predictions, asking_for("rocAuc"), ALONE).metrics["rocAuc"]
     assert found == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_metrics_of_two_classes_are_those_of_class_1() -> None:
     predictions = of_classes(classes=2)
     targets, said, scores = predictions.targets, predictions.outputs.argmax(1), predictions.outputs[:, 1]
-    found = measure(predictions, asking_for("precision", "recall", "f1", "averagePrecision", "rocAuc"), Alone())
+    found = measure(predictions, asking_for("precision", "recall", "f1", "averagePrecision", "rocAuc"), ALONE)
     assert found.metrics == pytest.approx(
         {
             "precision": reference.precision_score(targets, said),
@@ -142,7 +143,7 @@ def test_metrics_of_two_classes_are_those_of_class_1() -> None:
 def test_metrics_of_labels_are_scikit_learns_macro_averages() -> None:
     predictions = of_labels()
     targets, said, scores = predictions.targets, predictions.outputs > 0.5, predictions.outputs
-    assert measure(predictions, all_of(predictions), Alone()).metrics == pytest.approx(
+    assert measure(predictions, all_of(predictions), ALONE).metrics == pytest.approx(
         {
             "accuracy": reference.accuracy_score(targets, said),
             "precision": reference.precision_score(targets, said, average="macro"),
@@ -158,7 +159,7 @@ def test_metrics_of_labels_are_scikit_learns_macro_averages() -> None:
 
 def test_metrics_of_numbers_are_means_over_the_columns() -> None:
     predictions = of_numbers()
-    found = measure(predictions, all_of(predictions), Alone())
+    found = measure(predictions, all_of(predictions), ALONE)
     assert found.metrics == pytest.approx(
         {
             "mse": reference.mean_squared_error(predictions.targets, predictions.outputs),
@@ -172,7 +173,7 @@ def test_metrics_of_numbers_are_means_over_the_columns() -> None:
 
 def test_a_class_without_samples_has_no_value_and_does_not_count() -> None:
     predictions = of_classes(200, 4, missing=(2,))
-    found = measure(predictions, asking_for("averagePrecision", "rocAuc"), Alone())
+    found = measure(predictions, asking_for("averagePrecision", "rocAuc"), ALONE)
     there = [0, 1, 3]
     one_hot = np.eye(4)[predictions.targets]
     for name, function in (
@@ -188,14 +189,14 @@ def test_a_class_without_samples_has_no_value_and_does_not_count() -> None:
 def test_a_class_that_neither_occurs_nor_is_said_does_not_count() -> None:
     outputs = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]])
     predictions = Predictions("classification", outputs, np.array([0, 1, 1]))
-    found = measure(predictions, asking_for("recall"), Alone())
+    found = measure(predictions, asking_for("recall"), ALONE)
     assert (found.metrics, found.per_output) == ({"recall": 0.75}, {"support": [1, 2, 0], "recall": [1.0, 0.5, None]})
 
 
 def test_k_decides_what_top_k_counts() -> None:
     predictions = of_classes(500, 10)
     by_k = [
-        measure(predictions, Evaluate.model_validate({"metrics": ["topK"], "topK": k}), Alone()).metrics["topK"]
+        measure(predictions, Evaluate.model_validate({"metrics": ["topK"], "topK": k}), ALONE).metrics["topK"]
         for k in (2, 3, 9)
     ]
     assert by_k == sorted(by_k)
@@ -223,7 +224,7 @@ def test_what_cannot_be_measured_is_an_error_on_every_rank(predictions: Predicti
 
 def test_the_artefacts_hold_everything() -> None:
     predictions = of_classes(classes=3)
-    measured = measure(predictions, all_of(predictions), Alone())
+    measured = measure(predictions, all_of(predictions), ALONE)
     files = {name: json.loads(content) for name, content in artefacts(measured).items()}
     evaluation = files["evaluation.json"]
     assert list(files) == ["evaluation.json", "curves.json"]
@@ -244,9 +245,9 @@ def test_the_artefacts_hold_everything() -> None:
 
 
 def test_without_ranking_metrics_there_is_no_file_of_curves() -> None:
-    assert list(artefacts(measure(of_classes(), asking_for("accuracy"), Alone()))) == ["evaluation.json"]
+    assert list(artefacts(measure(of_classes(), asking_for("accuracy"), ALONE))) == ["evaluation.json"]
 
 
 def test_nothing_measured_adds_nothing() -> None:
-    measured = measure(of_classes(), asking_for("accuracy"), Alone())
+    measured = measure(of_classes(), asking_for("accuracy"), ALONE)
     assert Measured() | measured == measured

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dltrain.api.evaluate import Evaluate, metrics_for
 from dltrain_trainer.evaluation.measure import artefacts, measure
+from tests.trainer.group import ALONE
 from tests.trainer.metrics.builders import of_task
-from tests.trainer.metrics.ranks import Alone
 
 ROOT = Path(__file__).resolve().parents[3]
 MPIRUN = Path(sys.executable).with_name("mpirun")
@@ -25,5 +25,5 @@ def test_ranks_of_mpi_measure_the_same_to_the_bit_as_one_alone(tmp_path: Path) -
     environment = os.environ | AS_ROOT | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, timeout=120, env=environment, cwd=ROOT)
     for task in ("classification", "multilabel", "regression"):
-        alone = artefacts(measure(of_task(task, 3000), Evaluate(metrics=metrics_for(task)), Alone()))
+        alone = artefacts(measure(of_task(task, 3000), Evaluate(metrics=metrics_for(task)), ALONE))
         assert {name: (tmp_path / f"{task}-{name}").read_bytes() for name in alone} == alone

@@ -10,7 +10,7 @@ from torch import nn
 from dltrain_trainer.evaluation import predict as module
 from dltrain_trainer.evaluation.predict import predict
 from dltrain_trainer.evaluation.problems import MetricError
-from tests.trainer.metrics.ranks import Alone, on_ranks
+from tests.trainer.group import ALONE, on_ranks
 
 OUTPUTS = 3
 
@@ -52,7 +52,7 @@ def said(task: str, count: int, ranks, model: nn.Module | None = None) -> module
 @pytest.mark.parametrize(("count", "size"), [(1000, 2), (1000, 3), (100, 4)])
 def test_ranks_together_say_what_one_says_alone_to_the_bit(task: str, count: int, size: int) -> None:
     model = Scores()
-    alone = said(task, count, Alone(), model)
+    alone = said(task, count, ALONE, model)
     parts = on_ranks(size, lambda rank: said(task, count, rank, model))
     starts = range(0, count, module.BATCH)
     batches = [part.outputs[start : start + module.BATCH] for start in starts for part in parts]
@@ -66,7 +66,7 @@ def test_outputs_are_probabilities_or_values_in_double_precision(task: str) -> N
     with torch.no_grad():
         raw = model(samples(10) * 2).double()
     expected = {"classification": raw.softmax(1), "multilabel": raw.sigmoid(), "regression": raw}[task]
-    found = said(task, 10, Alone())
+    found = said(task, 10, ALONE)
     assert found.outputs.dtype == np.float64
     np.testing.assert_array_equal(found.outputs, expected.numpy())
 
@@ -77,13 +77,19 @@ def test_sure_answers_do_not_tie() -> None:
         model.weight.zero_()
         model.bias.copy_(torch.tensor([20.0, 0.0, -20.0]))
         model.weight[0, 0] = 0.1
-    found = said("classification", 50, Alone(), model)
+    found = said("classification", 50, ALONE, model)
     assert len(np.unique(found.outputs[:, 0])) > 40, "in float32 they are all 1"
 
 
 def test_one_column_of_targets_may_come_without_its_dimension() -> None:
     found = predict(
-        nn.Linear(4, 1), samples(5), torch.ones(5), lambda batch: batch, task="regression", outputs=1, ranks=Alone()
+        nn.Linear(4, 1),
+        samples(5),
+        torch.ones(5),
+        lambda batch: batch,
+        task="regression",
+        outputs=1,
+        ranks=ALONE,
     )
     assert (found.outputs.shape, found.targets.shape) == ((5, 1), (5, 1))
 

@@ -8,8 +8,8 @@ from sklearn import metrics as reference
 
 from dltrain_trainer.evaluation.predict import Predictions
 from dltrain_trainer.evaluation.regression import errors
+from tests.trainer.group import ALONE
 from tests.trainer.metrics.builders import of_numbers
-from tests.trainer.metrics.ranks import Alone
 
 CONSTANT = np.full((5, 1), 0.1)
 
@@ -30,7 +30,7 @@ def numbers(outputs: np.ndarray, targets: np.ndarray) -> Predictions:
     ],
 )
 def test_errors_are_scikit_learns(predictions: Predictions) -> None:
-    found, (targets, outputs) = errors(predictions, Alone()), (predictions.targets, predictions.outputs)
+    found, (targets, outputs) = errors(predictions, ALONE), (predictions.targets, predictions.outputs)
     for mine, function in (
         (found.mse, reference.mean_squared_error),
         (found.mae, reference.mean_absolute_error),
@@ -42,4 +42,7 @@ def test_errors_are_scikit_learns(predictions: Predictions) -> None:
 
 def test_r2_of_constant_targets_is_1_or_0() -> None:
     wrong = numbers(CONSTANT + 1, CONSTANT)
-    assert (errors(numbers(CONSTANT, CONSTANT), Alone()).r2.tolist(), errors(wrong, Alone()).r2.tolist()) == ([1], [0])
+    assert (
+        errors(numbers(CONSTANT, CONSTANT), ALONE).r2.tolist(),
+        errors(wrong, ALONE).r2.tolist(),
+    ) == ([1], [0])

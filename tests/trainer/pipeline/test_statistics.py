@@ -9,7 +9,7 @@ from dltrain_trainer.data.statistics.covariance import covariance, principal_axe
 from dltrain_trainer.data.statistics.moments import counts_and_means, extremes, moments
 from dltrain_trainer.data.statistics.quantiles import quantiles
 from dltrain_trainer.data.team import Alone, own_share
-from tests.trainer.pipeline.teams import on_ranks
+from tests.trainer.group import on_ranks
 
 RANKS = [1, 2, 3, 7]
 

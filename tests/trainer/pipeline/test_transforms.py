@@ -17,8 +17,8 @@ from dltrain_trainer.data.statistics.moments import Moments
 from dltrain_trainer.data.transforms import color
 from dltrain_trainer.data.transforms.affine import spread_of
 from dltrain_trainer.errors import DataError
+from tests.trainer.group import on_ranks
 from tests.trainer.pipeline.builders import fitted, image_set, images, table_set
-from tests.trainer.pipeline.teams import on_ranks
 
 STATISTICS = 1e-5
 """float32 results of values around 1, from statistics in double precision."""

@@ -10,8 +10,8 @@ from dltrain.api.evaluate import Evaluate, metrics_for
 from dltrain_trainer.evaluation.measure import CURVES_FILE, EVALUATION_FILE, artefacts, measure
 from dltrain_trainer.evaluation.predict import Predictions
 from dltrain_trainer.report.data import Epoch, ReportData, Step, TimeSplit
+from tests.trainer.group import ALONE
 from tests.trainer.metrics.builders import of_classes, of_task
-from tests.trainer.metrics.ranks import Alone
 
 FACTS = (("model", "resnet18, 11,172,810 parameters"), ("data", "fashion-mnist"), ("ranks", "2 on 2 workers"))
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -50,7 +50,7 @@ def epochs(count: int = 4) -> tuple[Epoch, ...]:
 def evaluated(predictions: Predictions) -> dict[str, dict]:
     """What evaluation.json and curves.json hold."""
     wanted = Evaluate.model_validate({"metrics": metrics_for(predictions.task)})
-    files = artefacts(measure(predictions, wanted, Alone()))
+    files = artefacts(measure(predictions, wanted, ALONE))
     return {
         "evaluation": json.loads(files[EVALUATION_FILE]),
         "curves": json.loads(files[CURVES_FILE]) if CURVES_FILE in files else {},

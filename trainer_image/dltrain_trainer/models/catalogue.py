@@ -1,6 +1,14 @@
-"""Every model of the zoo with a name of its own, and what it costs for samples of a shape."""
+"""Every model of the zoo with a name of its own, and what it costs for samples of a shape.
+
+`python -m dltrain_trainer.models.catalogue OUTPUTS SHAPE...` prints it as JSON; `dltrain models` runs that.
+"""
 
 from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -30,3 +38,27 @@ def entry(name: str, shape: Shape, outputs: int) -> Summary | str:
             return summarize(build(Model(name=name), shape, outputs), shape)
     except ModelError as error:
         return str(error)
+
+
+def to_dict(name: str, found: Summary | str) -> dict[str, Any]:
+    """An entry as plain JSON values."""
+    if isinstance(found, str):
+        return {"name": name, "problem": found}
+    return {
+        "name": name,
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "parameterBytes": found.parameter_bytes,
+        "activationBytes": found.activation_bytes,
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the catalogue for a number of outputs and the shape of a sample."""
+    outputs, *shape = map(int, arguments)
+    found = catalogue(tuple(shape), outputs)
+    sys.stdout.write(json.dumps([to_dict(name, entry) for name, entry in found.items()]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,33 @@
+"""Runs in turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.pairs import Pairs, alternating, seconds_of
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "order", "found"),
+    [
+        pytest.param(False, "abbaab", Pairs([1, 4, 5], [2, 3, 6]), id="every run counts"),
+        pytest.param(True, "ababbaab", Pairs([3, 6, 7], [4, 5, 8]), id="the first pair warms up"),
+    ],
+)
+def test_each_pair_is_in_the_reverse_order_of_the_one_before(warm_up: bool, order: str, found: Pairs) -> None:
+    turns: list[str] = []
+
+    def side(name: str) -> float:
+        turns.append(name)
+        return len(turns)
+
+    pairs = alternating("turns", lambda: side("a"), lambda: side("b"), pairs=3, warm_up=warm_up)
+    assert "".join(turns) == order
+    assert pairs == found
+
+
+def test_the_seconds_are_those_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments, done = iter([5.0, 7.5]), []
+    monkeypatch.setattr("time.perf_counter", lambda: next(moments))
+    assert seconds_of(lambda: done.append(True))() == 2.5
+    assert done == [True]

@@ -1,0 +1,212 @@
+"""Training beside torchrun + DDP + torchvision; how two ranks scale; how long training waits for data."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any, Final
+
+from dltrain import names
+from dltrain_trainer.data.named.mnist import FASHION_MNIST, FILES
+from dltrain_trainer.training.precision import CPU_FACTS, NATIVE_FLAGS, cpu_flags
+from tests.bench.failure import BenchFailure
+from tests.bench.figures import Figure, Target, paired, single
+from tests.bench.pairs import PAIRS, alternating
+
+PEER: Final = Path(__file__).with_name("peers") / "ddp_training.py"
+LIKE_FOR_LIKE, WITH_BF16, SCALING, WAITING, CLOSE = 1.2, 2.2, 0.97, 0.01, 0.003
+RUN_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One training, the same for both sides."""
+
+    model: str
+    samples: int
+    batch: int
+    rate: float
+    epochs: int = 2
+    """The throughput of the last counts: the first has what starting costs."""
+
+
+CNN: Final = Task("cnn", samples=20_480, batch=128, rate=0.05)
+RESNET: Final = Task("resnet18", samples=512, batch=64, rate=0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training has left."""
+
+    rate: float
+    """Samples a second of all ranks, in the last epoch."""
+    accuracy: float
+    waiting: float = 0.0
+    """The share of the last epoch's time that rank 0 waited for data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are."""
+
+    peer_data: Path
+    """As torchvision wants it."""
+    outputs: Path
+    numbers: Iterator[int]
+
+
+def prepare() -> Places:
+    """Fashion-MNIST for both sides."""
+    folder = Path(tempfile.mkdtemp(prefix="dltrain-bench-"))
+    raw, packed = folder / "data" / "FashionMNIST" / "raw", FASHION_MNIST.locate()
+    raw.mkdir(parents=True)
+    for name in FILES:
+        source = packed / name
+        raw.joinpath(name).write_bytes(
+            source.read_bytes() if source.exists() else gzip.decompress(packed.joinpath(f"{name}.gz").read_bytes())
+        )
+    return Places(folder / "data", folder / "outputs", itertools.count())
+
+
+def run(places: Places) -> Iterator[Figure]:
+    """Measure, and leave nothing."""
+    try:
+        for task in (CNN, RESNET):
+            yield beside_ddp(places, task, "fp32", LIKE_FOR_LIKE)
+            if NATIVE_FLAGS & cpu_flags(CPU_FACTS.read_text()):
+                yield beside_ddp(places, task, "auto", WITH_BF16)
+        yield accuracies(places)
+        yield from scaling(places, CNN)
+    finally:
+        shutil.rmtree(places.peer_data.parent, ignore_errors=True)
+
+
+def beside_ddp(places: Places, task: Task, precision: str, target: float) -> Figure:
+    """Throughput of two ranks."""
+    pairs = alternating(
+        f"{task.model}, {precision}",
+        lambda: ours(places, task, precision=precision).rate,
+        lambda: theirs(places, task).rate,
+        warm_up=False,
+    )
+    note = f"2 ranks with one thread each, batches of {task.batch}; peer: torchrun, DDP (gloo), torchvision, fp32"
+    name = f"trainer/{task.model}-{precision}"
+    return paired(name, "samples/s", pairs.ours, pairs.peers, target=Target(target, ">=", of="ratio"), note=note)
+
+
+def accuracies(places: Places) -> Figure:
+    """Whether the speed costs accuracy: the same training on all the data, of three seeds each."""
+    task = Task("cnn", samples=60_000, batch=128, rate=0.05)
+    own, other = (mean(side(places, task, seed=seed).accuracy for seed in (1, 2, 3)) for side in (ours, theirs))
+    note = f"share of right answers, peer minus ours: {other:.4f} - {own:.4f}, mean of 3 seeds, {task.epochs} epochs"
+    return single("trainer/cnn-accuracy-lost", "", other - own, target=Target(CLOSE), note=note)
+
+
+def scaling(places: Places, task: Task) -> Iterator[Figure]:
+    """Two ranks beside two trainings of one rank at the same time: the machine is as busy with both."""
+    waits: list[float] = []
+
+    def together() -> float:
+        found = ours(places, task)
+        waits.append(found.waiting)
+        return found.rate
+
+    def apart() -> float:
+        with ThreadPoolExecutor(2) as pool:
+            return sum(found.rate for found in pool.map(lambda _: ours(places, task, ranks=1), range(2)))
+
+    pairs = alternating("scaling", together, apart, warm_up=False)
+    note = "peer: the sum of two trainings of one rank that run at the same time"
+    target = Target(SCALING, ">=", of="ratio")
+    yield paired("trainer/two-ranks-scaling", "samples/s", pairs.ours, pairs.peers, target=target, note=note)
+    note = f"the largest of {PAIRS} runs"
+    yield single("trainer/waiting-for-data", "", max(waits), target=Target(WAITING), note=note)
+
+
+# ---------------------------------------------------------------- both sides
+def ours(places: Places, task: Task, *, ranks: int = 2, precision: str = "fp32", seed: int = 1) -> Trained:
+    """Train with `dltrain run`.
+
+    Raises:
+        BenchFailure: it failed.
+    """
+    output = places.outputs / str(next(places.numbers))
+    output.mkdir(parents=True)
+    job = output / "job.json"
+    job.write_text(json.dumps(job_of(task, ranks, precision, seed)))
+    call([sys.executable, "-m", "dltrain", "run", str(job), "--quiet", "--output-dir", str(output / "run")])
+    last = json.loads((output / "run" / "epochs.jsonl").read_text().splitlines()[-1])
+    results = json.loads((output / "run" / "results.json").read_text())
+    seconds = last["seconds"]
+    waiting = seconds["data"] / sum(seconds.values())
+    return Trained(last["samplesPerSecond"], results["metrics"]["accuracy"], waiting)
+
+
+def job_of(task: Task, ranks: int, precision: str, seed: int) -> dict[str, Any]:
+    """The job."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": "bench"},
+        "spec": {
+            "workers": {"replicas": ranks},
+            "pipeline": {
+                "data": {
+                    "source": "fashion-mnist",
+                    "transforms": [{"normalize": {}}],
+                    "limit": {"train": task.samples, **({} if task.model == "cnn" else {"test": 64})},
+                },
+                "model": {"name": task.model},
+                "train": {
+                    "epochs": task.epochs,
+                    "globalBatchSize": task.batch,
+                    "optimizer": {"lr": task.rate},
+                    "schedule": {"name": "cosine"},
+                    "precision": precision,
+                    "seed": seed,
+                },
+            },
+        },
+    }
+
+
+def theirs(places: Places, task: Task, *, seed: int = 1) -> Trained:
+    """Train with torchrun.
+
+    Raises:
+        BenchFailure: it failed.
+    """
+    arguments = [task.model, task.samples, task.batch, task.epochs, task.rate, seed]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(PEER)]
+    told = call([*launcher, str(places.peer_data), *map(str, arguments)])
+    found = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+    return Trained(found["rates"][-1], found["accuracy"] or 0.0)
+
+
+def call(command: Sequence[str]) -> str:
+    """Run a command; what it says.
+
+    Raises:
+        BenchFailure: it failed, or took too long.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=RUN_SECONDS
+        )
+    except subprocess.TimeoutExpired as late:
+        raise BenchFailure(f"{command[2]} was not done after {RUN_SECONDS} s") from late
+    if done.returncode:
+        raise BenchFailure(f"{' '.join(command)} failed: {(done.stderr or done.stdout)[-2000:]}")
+    return done.stdout
