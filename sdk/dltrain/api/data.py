@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dltrain.api.augmentations import Augmentation
 from dltrain.api.base import Form, Found, Fraction, Rule, SpecModel
+from dltrain.api.policy import CLAIM_PATTERN
 from dltrain.api.transforms import ColumnName, Columns, Transform
 
 NAMED_SOURCES: Final = (
@@ -26,7 +27,7 @@ CLAIM_SCHEME: Final = "pvc://"
 
 SOURCE_PATTERN: Final = (
     rf"^({'|'.join(NAMED_SOURCES)}|file:///.+"
-    r"|pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/.*)?"
+    rf"|pvc://{CLAIM_PATTERN[1:-1]}(/.*)?"
     r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+)$"
 )
 SampleCount = Annotated[int, Field(ge=1, le=10**12)]
