@@ -45,6 +45,9 @@ BENCHMARKS: Final = {
     "metrics": Benchmark(
         "tests.bench.metrics", "ranking metrics of a million scores, beside scikit-learn", seconds=300
     ),
+    "trainer": Benchmark(
+        "tests.bench.trainer", "training beside torchrun, DDP and torchvision; scaling (half an hour)", seconds=7200
+    ),
 }
 
 

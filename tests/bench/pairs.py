@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
-PAIRS = 7
+from tests.bench.failure import BenchFailure
+
+CHOICE: Final = "BENCH_PAIRS"
+DEFAULT: Final = 7
 """Enough for a confidence interval of the median."""
 
 
@@ -17,6 +22,21 @@ class Pairs:
 
     ours: list[float] = field(default_factory=list)
     peers: list[float] = field(default_factory=list)
+
+
+def wanted(choice: str) -> int:
+    """How many pairs count, by what the environment says.
+
+    Raises:
+        BenchFailure: it is no such number.
+    """
+    if choice and not (choice.isdecimal() and int(choice) > 0):
+        raise BenchFailure(f"{CHOICE}: must be a whole number from 1 (got {choice}); {DEFAULT} without it")
+    return int(choice or DEFAULT)
+
+
+PAIRS: Final = wanted(os.environ.get(CHOICE, ""))
+"""How many count; fewer than six have no confidence interval."""
 
 
 def alternating(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.pairs import Pairs, alternating, seconds_of
+from tests.bench.failure import BenchFailure
+from tests.bench.pairs import DEFAULT, Pairs, alternating, seconds_of, wanted
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,16 @@ def test_the_seconds_are_those_of_the_work(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("time.perf_counter", lambda: next(moments))
     assert seconds_of(lambda: done.append(True))() == 2.5
     assert done == [True]
+
+
+@pytest.mark.parametrize(
+    ("choice", "count"), [pytest.param("", DEFAULT, id="not set"), pytest.param("5", 5, id="five")]
+)
+def test_the_environment_says_how_many_pairs_count(choice: str, count: int) -> None:
+    assert wanted(choice) == count
+
+
+@pytest.mark.parametrize("choice", ["0", "-1", "2.5", "many"])
+def test_what_is_no_number_of_pairs_is_refused(choice: str) -> None:
+    with pytest.raises(BenchFailure, match=f"BENCH_PAIRS: must be a whole number from 1 .got {choice}.; 7 without it"):
+        wanted(choice)

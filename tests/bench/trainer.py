@@ -12,9 +12,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any, Final
 
 from dltrain import names
@@ -26,6 +26,7 @@ from tests.bench.pairs import PAIRS, alternating
 
 PEER: Final = Path(__file__).with_name("peers") / "ddp_training.py"
 LIKE_FOR_LIKE, WITH_BF16, SCALING, WAITING, CLOSE = 1.2, 2.2, 0.97, 0.01, 0.003
+SCALING_EPOCHS: Final = 6
 RUN_SECONDS: Final = 300
 
 
@@ -38,7 +39,7 @@ class Task:
     batch: int
     rate: float
     epochs: int = 2
-    """The throughput of the last counts: the first has what starting costs."""
+    """The throughput of those in the middle counts, or of the last of two: the first has what starting costs."""
 
 
 CNN: Final = Task("cnn", samples=20_480, batch=128, rate=0.05)
@@ -50,7 +51,7 @@ class Trained:
     """What a training has left."""
 
     rate: float
-    """Samples a second of all ranks, in the last epoch."""
+    """Samples a second of all ranks, in the epochs that count."""
     accuracy: float
     waiting: float = 0.0
     """The share of the last epoch's time that rank 0 waited for data."""
@@ -114,8 +115,13 @@ def accuracies(places: Places) -> Figure:
 
 
 def scaling(places: Places, task: Task) -> Iterator[Figure]:
-    """Two ranks beside two trainings of one rank at the same time: the machine is as busy with both."""
+    """Two ranks beside two trainings of one rank at the same time: the machine is as busy with both.
+
+    A rank has the same batch in both. Two trainings never begin or end at the same moment; in the middle both train.
+    """
     waits: list[float] = []
+    task = replace(task, epochs=SCALING_EPOCHS)
+    half = replace(task, samples=task.samples // 2, batch=task.batch // 2)
 
     def together() -> float:
         found = ours(places, task)
@@ -124,10 +130,10 @@ def scaling(places: Places, task: Task) -> Iterator[Figure]:
 
     def apart() -> float:
         with ThreadPoolExecutor(2) as pool:
-            return sum(found.rate for found in pool.map(lambda _: ours(places, task, ranks=1), range(2)))
+            return sum(found.rate for found in pool.map(lambda _: ours(places, half, ranks=1), range(2)))
 
     pairs = alternating("scaling", together, apart, warm_up=False)
-    note = "peer: the sum of two trainings of one rank that run at the same time"
+    note = f"{task.batch // 2} samples a rank and step; peer: the sum of two trainings of one rank at the same time"
     target = Target(SCALING, ">=", of="ratio")
     yield paired("trainer/two-ranks-scaling", "samples/s", pairs.ours, pairs.peers, target=target, note=note)
     note = f"the largest of {PAIRS} runs"
@@ -146,11 +152,16 @@ def ours(places: Places, task: Task, *, ranks: int = 2, precision: str = "fp32",
     job = output / "job.json"
     job.write_text(json.dumps(job_of(task, ranks, precision, seed)))
     call([sys.executable, "-m", "dltrain", "run", str(job), "--quiet", "--output-dir", str(output / "run")])
-    last = json.loads((output / "run" / "epochs.jsonl").read_text().splitlines()[-1])
+    epochs = [json.loads(line) for line in (output / "run" / "epochs.jsonl").read_text().splitlines()]
     results = json.loads((output / "run" / "results.json").read_text())
-    seconds = last["seconds"]
+    seconds = epochs[-1]["seconds"]
     waiting = seconds["data"] / sum(seconds.values())
-    return Trained(last["samplesPerSecond"], results["metrics"]["accuracy"], waiting)
+    return Trained(steady([epoch["samplesPerSecond"] for epoch in epochs]), results["metrics"]["accuracy"], waiting)
+
+
+def steady(rates: Sequence[float]) -> float:
+    """The throughput of a training by that of its epochs: without the first, and without the last of more than two."""
+    return median(rates[1:-1] if len(rates) > 2 else rates[-1:])
 
 
 def job_of(task: Task, ranks: int, precision: str, seed: int) -> dict[str, Any]:
@@ -191,7 +202,7 @@ def theirs(places: Places, task: Task, *, seed: int = 1) -> Trained:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(PEER)]
     told = call([*launcher, str(places.peer_data), *map(str, arguments)])
     found = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
-    return Trained(found["rates"][-1], found["accuracy"] or 0.0)
+    return Trained(steady(found["rates"]), found["accuracy"] or 0.0)
 
 
 def call(command: Sequence[str]) -> str:

@@ -1,0 +1,48 @@
+"""The training benchmark: the same networks and settings for both sides, and which epochs count."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dltrain.api.model import Model
+from dltrain.api.parse import parse_document
+from dltrain_trainer.models import Blueprint
+from tests.bench.peers.ddp_training import cnn, resnet18
+from tests.bench.trainer import CNN, RESNET, Task, job_of, steady
+
+PEERS = {"cnn": cnn, "resnet18": resnet18}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_the_peer_with_our_weights_gives_our_outputs(name: str) -> None:
+    ours, theirs = Blueprint(Model(name=name), (1, 28, 28), 10).build(0).eval(), PEERS[name]().eval()
+    own, other = list(ours.state_dict().values()), theirs.state_dict()
+    assert [value.shape for value in own] == [value.shape for value in other.values()]
+    theirs.load_state_dict(dict(zip(other, own, strict=True)))
+    images = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(theirs(images), ours(images))
+
+
+@pytest.mark.parametrize("task", [CNN, RESNET], ids=lambda task: task.model)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_job_is_what_the_peer_is_told(task: Task, ranks: int) -> None:
+    spec = parse_document(job_of(task, ranks, "fp32", 3)).spec
+    train = spec.pipeline.train
+    optimizer = train.optimizer
+    assert (optimizer.name, train.peak_rate, optimizer.momentum_factor) == ("sgd", task.rate, 0.9)
+    assert (train.global_batch_size, train.epochs, train.precision, train.seed) == (task.batch, task.epochs, "fp32", 3)
+    assert (spec.workers.replicas, spec.pipeline.data.limit.train) == (ranks, task.samples)
+
+
+@pytest.mark.parametrize(
+    ("rates", "found"),
+    [
+        pytest.param([1.0, 5.0], 5.0, id="two epochs: the last"),
+        pytest.param([1.0, 5.0, 9.0], 5.0, id="three: the middle"),
+        pytest.param([1.0, 4.0, 7.0, 6.0, 9.0], 6.0, id="more: the median of those in the middle"),
+    ],
+)
+def test_the_epochs_in_which_training_starts_or_ends_do_not_count(rates: list[float], found: float) -> None:
+    assert steady(rates) == found
