@@ -86,4 +86,4 @@ def test_the_summary_names_the_targets_that_are_missed() -> None:
 def test_a_listed_benchmark_exists(name: str) -> None:
     text = (Path(__file__).parents[2] / (BENCHMARKS[name].module.replace(".", "/") + ".py")).read_text()
     assert "\ndef prepare() -> " in text
-    assert re.search(r"\ndef run\(\w+: \w+\) -> Iterator\[Figure\]:", text)
+    assert re.search(r"\ndef run\(\w+: [\w\[\], .]+\) -> Iterator\[Figure\]:", text)
