@@ -41,6 +41,7 @@ unit: install  ## Run the tests that need no cluster
 
 prepare: install  ## Build what the tests on a real cluster need: its programs and the images
 	$(CLUSTER) prepare
+	@command -v chromium >/dev/null || apt-get install -qy --no-install-recommends chromium >/dev/null || echo "no chromium: the report is not tested in a browser"
 
 e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)

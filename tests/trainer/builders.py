@@ -70,6 +70,7 @@ def pipeline_job(
     model: str | dict[str, Any] = "cnn",
     keep: int = 100,
     data: dict[str, Any] | None = None,
+    export: dict[str, Any] | None = None,
     **fields: Any,
 ) -> DLTrainJob:
     """A job that trains on an .npz file with two ranks.
@@ -79,6 +80,7 @@ def pipeline_job(
         model: its name, or spec.pipeline.model.
         keep: how many checkpoints are kept.
         data: what is added to spec.pipeline.data.
+        export: spec.pipeline.export.
         fields: what is added to spec.pipeline.train.
     """
     return parse_job(
@@ -97,6 +99,7 @@ def pipeline_job(
                     },
                     "model": {"name": model} if isinstance(model, str) else model,
                     "train": {"globalBatchSize": 8, "optimizer": {"lr": 0.05}, **fields},
+                    "export": export or {},
                 },
                 "checkpoint": {"keep": keep},
                 "runPolicy": {"backoffLimit": 0},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,15 @@ def one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
             return build(*arguments, **options)
 
     monkeypatch.setattr(blueprint, "build", build_alone)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_traces() -> Iterator[None]:
+    """Torch's traces of exports are off, as they are without pytest's log handler: they take most of the time."""
+    logger = logging.getLogger("torch.__trace")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 @pytest.fixture(scope="session")

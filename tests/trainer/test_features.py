@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from dltrain.api.job import DLTrainJob
-from dltrain_trainer.export import load
+from dltrain_trainer.export import graph, load
 from dltrain_trainer.stages import evaluate, export
 from tests.trainer.builders import equal, json_lines, losses, npz, pipeline_job, saved, trained
 from tests.trainer.group import on_ranks
@@ -154,3 +155,17 @@ def test_the_report_and_the_evaluation_are_beside_the_model(tmp_path: Path) -> N
     assert f"{run.measured.metrics['accuracy']:.4f}" in page
     images = run.data.dataset.test.inputs
     assert torch.equal(load(tmp_path).predict(images), run.artifact.predict(images))
+
+
+def test_a_job_can_have_its_model_as_a_graph_for_raw_samples_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = pipeline_job(npz(tmp_path / "data.npz", side=9), epochs=1, export={"formats": ["onnx", "safetensors"]})
+    run = trained(job, tmp_path)
+    evaluate.run(run)
+    export.run(run)
+    images = run.data.dataset.test.inputs
+    found = graph.run(graph.session((tmp_path / "model.onnx").read_bytes()), images.numpy())
+    assert np.allclose(found, run.artifact.predict(images).numpy(), atol=1e-5)
+    assert "model.onnx: opset 21, differs from the model by at most " in capsys.readouterr().out
+    assert (tmp_path / "model.safetensors").exists()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ BLUE_SPAN: Final = 2 * (1 - LUMA[2])
 RED_SPAN: Final = 2 * (1 - LUMA[0])
 XYZ: Final = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 """Linear sRGB to CIE XYZ (IEC 61966-2-1, as OpenCV and scikit-image round it)."""
+FROM_XYZ: Final = tuple(map(tuple, np.linalg.inv(XYZ).tolist()))
+"""The inverse."""
 WHITE: Final = (0.95047, 1.0, 1.08883)
 """XYZ of the illuminant D65, seen under 2 degrees."""
 LAB_KNEE: Final = 0.008856
@@ -121,7 +124,7 @@ def rgb_of_lab(lab: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     xyz = torch.stack([y + a / 500, y, (y - b / 200).clamp(min=0)], dim=1)
     xyz = either(xyz, LAB_KNEE ** (1 / 3), xyz**3, (xyz - LAB_SHIFT) / LAB_SLOPE)
-    to_rgb = torch.linalg.inv(torch.tensor(XYZ, dtype=torch.float64)) * torch.tensor(WHITE, dtype=torch.float64)
+    to_rgb = torch.tensor(FROM_XYZ, dtype=torch.float64) * torch.tensor(WHITE, dtype=torch.float64)
     linear = mixed(xyz, to_rgb)
     curved = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return either(linear, 0.0031308, curved, linear * 12.92).clamp_(0, 1)

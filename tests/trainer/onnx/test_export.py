@@ -1,0 +1,149 @@
+"""Exported graphs predict as the models do, from raw samples, with nothing but ONNX Runtime and numpy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dltrain_trainer.data.transforms.affine import Affine
+from dltrain_trainer.data.transforms.color import Color
+from dltrain_trainer.data.transforms.contrast import Stretch
+from dltrain_trainer.data.transforms.denoise import Gaussian, Median
+from dltrain_trainer.data.transforms.missing import Fill
+from dltrain_trainer.data.transforms.one_hot import Hot
+from dltrain_trainer.data.transforms.pca import Project
+from dltrain_trainer.data.transforms.preprocessing import Preprocessing
+from dltrain_trainer.data.transforms.resize import Scaled
+from dltrain_trainer.data.transforms.step import Step
+from dltrain_trainer.export.graph import ExportError, run, session
+from dltrain_trainer.export.onnx import export_onnx, preprocessing_graph
+from tests.trainer.onnx.graphs import exported, preprocessing_of, raw_of, trained
+
+QUICK = ("linear", "mlp", "cnn", "lstm", "resnet18", "resnet50", "timm", "timm with options")
+"""Of each kind of layer one: an export takes seconds."""
+
+STRANGER = """
+import sys
+import importlib.abc
+class Only(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in {"torch", "onnx", "dltrain", "dltrain_trainer", "safetensors", "scipy", "sklearn", "PIL"}:
+            raise ImportError(name + " is not installed here")
+sys.meta_path.insert(0, Only())
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+for name in sys.argv[1:]:
+    session = onnxruntime.InferenceSession(name + ".onnx", options, providers=["CPUExecutionProvider"])
+    numpy.save(name + ".found.npy", session.run(None, {"input": numpy.load(name + ".npy")})[0])
+assert "torch" not in sys.modules
+"""
+
+
+def test_a_stranger_with_only_onnxruntime_and_numpy_gets_the_predictions_of_every_model(tmp_path: Path) -> None:
+    names = [str(tmp_path / str(number)) for number, _ in enumerate(QUICK)]
+    for name, case in zip(names, QUICK, strict=True):
+        Path(f"{name}.onnx").write_bytes(exported(case).content)
+        np.save(f"{name}.npy", raw_of(case, 5).numpy())
+    subprocess.run([sys.executable, "-c", STRANGER, *names], check=True, timeout=120)
+    for name, case in zip(names, QUICK, strict=True):
+        with torch.no_grad():
+            wanted = trained(case)(preprocessing_of(case)(raw_of(case, 5)))
+        assert np.allclose(np.load(f"{name}.found.npy"), wanted.numpy(), atol=1e-4), case
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_the_difference_and_the_opset_are_stated(case: str) -> None:
+    assert exported(case).max_difference < 1e-4
+    assert exported(case).opset == 21
+
+
+UNIT = Affine([0.0], [1 / 255], 2)
+IMAGES = torch.randint(0, 256, (6, 3, 12, 10), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+ROWS = torch.tensor([[0.0, 2.0, -1.0], [1.0, torch.nan, 3.0], [2.0, 2.0, torch.nan], [1.0, 0.5, 7.0]])
+TABLE = [
+    Fill([None, 1.5, 2.5]),
+    Hot([0, 0, 1, 2], [0.0, 1.0, None, None]),
+    Affine([0.0, 0.0, 1.0, 2.0], [1.0, 1.0, 3.0, 0.5], 0),
+    Project([0.1, 0.2, 0.3, 0.4], [[1.0, 0.0, 2.0, 0.5], [0.0, 1.0, -1.0, 0.25]], flatten=False),
+]
+
+
+@pytest.mark.parametrize(
+    ("steps", "raw"),
+    [
+        pytest.param([], IMAGES, id="none"),
+        pytest.param([Median(5), Gaussian(0.8, rounded=True), UNIT, Stretch(2.0, 98.0, 1.0)], IMAGES, id="bytes"),
+        pytest.param(
+            [Median(3), Scaled(24, 20, "bicubic", rounded=False), UNIT, Color("rgb", "lab")], IMAGES, id="larger, lab"
+        ),
+        pytest.param(
+            [
+                Scaled(9, 11, "nearest", rounded=True),
+                UNIT,
+                *(Color(*pair) for pair in (("rgb", "hsv"), ("hsv", "rgb"), ("rgb", "ycbcr"), ("ycbcr", "gray"))),
+            ],
+            IMAGES,
+            id="colours",
+        ),
+        pytest.param(
+            [UNIT, Color("rgb", "gray"), Color("gray", "rgb"), Project([0.5] * 360, [[0.1] * 360], flatten=True)],
+            IMAGES,
+            id="projected images",
+        ),
+        pytest.param(TABLE, ROWS, id="table"),
+        pytest.param(TABLE, torch.stack([ROWS] * 3), id="series"),
+    ],
+)
+def test_every_step_of_preprocessing_is_in_the_graph(steps: list[Step], raw: Tensor) -> None:
+    preprocessing = Preprocessing(steps)
+    runtime = session(preprocessing_graph(preprocessing, raw))
+    for size in (1, len(raw)):
+        found, wanted = run(runtime, raw[:size].numpy()), preprocessing(raw[:size]).numpy()
+        assert np.allclose(found, wanted, atol=2e-4)
+
+
+def test_scaling_to_bytes_differs_in_ties_only() -> None:
+    preprocessing = Preprocessing([Scaled(6, 5, "bilinear", rounded=True)])
+    found = run(session(preprocessing_graph(preprocessing, IMAGES)), IMAGES.numpy())
+    apart = np.abs(found - preprocessing(IMAGES).numpy())
+    assert set(np.unique(apart)) <= {0.0, 1.0}
+    assert apart.mean() < 0.01
+
+
+class Inverse(Step):
+    """A step with an operation that ONNX lacks."""
+
+    name = "inverse"
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return torch.linalg.inv(batch)
+
+
+def test_a_step_that_onnx_cannot_hold_is_named() -> None:
+    square = torch.rand(4, 1, 3, 3)
+    with pytest.raises(ExportError, match=r"^spec.pipeline.data.transforms: onnx cannot hold the step inverse; remove"):
+        export_onnx(nn.Flatten(), Preprocessing([UNIT, Inverse()]), square)
+
+
+class Odd(nn.Module):
+    """A model whose answers depend on what no graph can see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.calls = nn.Linear(3, 2), 0
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.layer(batch) + (0.0 if torch.compiler.is_exporting() else 1.0)
+
+
+def test_a_graph_that_predicts_otherwise_does_not_count() -> None:
+    with pytest.raises(ExportError, match="predicts otherwise than the model, by 1"):
+        export_onnx(Odd(), Preprocessing([]), ROWS.nan_to_num(0))
