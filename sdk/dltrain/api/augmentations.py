@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Found, Rule, SpecModel, exactly_one_of
+from dltrain.api.base import Found, OneOf, Rule, SpecModel, exactly_one_of
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 """How likely a sample is changed."""
@@ -135,7 +135,7 @@ class Cutmix(SpecModel):
     """How likely a sample is changed."""
 
 
-class Augmentation(SpecModel):
+class Augmentation(OneOf):
     """One random change; set exactly one field."""
 
     rules = (
@@ -172,14 +172,3 @@ class Augmentation(SpecModel):
     """Blend pairs."""
     cutmix: Cutmix | None = None
     """Paste a part of another image."""
-
-    @property
-    def name(self) -> str:
-        """The name of the field that is set, as in YAML."""
-        return next(iter(self.to_dict()))
-
-    @property
-    def chosen(self) -> SpecModel:
-        """The augmentation itself."""
-        chosen: SpecModel = next(step for _, step in self if step is not None)
-        return chosen

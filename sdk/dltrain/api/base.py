@@ -74,6 +74,21 @@ class SpecModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+class OneOf(SpecModel):
+    """A choice: a model of optional fields of which exactly one is set, each a model of its own."""
+
+    @property
+    def name(self) -> str:
+        """The name of the field that is set, as in YAML."""
+        return next(iter(self.to_dict()))
+
+    @property
+    def chosen(self) -> SpecModel:
+        """What is set."""
+        chosen: SpecModel = next(value for _, value in self if value is not None)
+        return chosen
+
+
 def exactly_one_of(*names: str) -> Rule:
     """The rule that one and only one of these optional fields is set.
 

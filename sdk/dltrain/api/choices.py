@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,22 @@ def needed_with(field: str, choice: str, value: str) -> Rule:
         holds=lambda model: getattr(model, choice) != value or getattr(model, field) is not None,
         message=f"is required when {other} is {value}; add it",
         at=(alias,),
+    )
+
+
+def each_once(field: str, noun: str) -> Rule:
+    """The rule that a list names nothing twice.
+
+    Args:
+        field: the list's name, the same in Python and in YAML; it may be absent.
+        noun: what its entries are.
+    """
+    return Rule(
+        cel=f"!has(self.{field}) || self.{field}.all(one, self.{field}.exists_one(other, other == one))",
+        holds=lambda model: len(set(getattr(model, field) or ())) == len(getattr(model, field) or ()),
+        message=f"must name each {noun} once; remove what is repeated",
+        at=(field,),
+        found=Found(f"self.{field}", lambda model: json.dumps(getattr(model, field))),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
 from dltrain.api.base import Found, Rule, SpecModel
+from dltrain.api.choices import each_once
 from dltrain.api.data import Task
 
 MetricName = Literal[
@@ -56,13 +56,7 @@ class Evaluate(SpecModel):
     """What is measured on the test split after training; every metric is exact over all ranks."""
 
     rules = (
-        Rule(
-            cel="!has(self.metrics) || self.metrics.all(name, self.metrics.exists_one(other, other == name))",
-            holds=lambda evaluate: len(set(evaluate.metrics or ())) == len(evaluate.metrics or ()),
-            message="must name each metric once; remove what is repeated",
-            at=("metrics",),
-            found=Found("self.metrics", lambda evaluate: json.dumps(evaluate.metrics)),
-        ),
+        each_once("metrics", "metric"),
         Rule(
             cel="!has(self.topK) || (has(self.metrics) && 'topK' in self.metrics)",
             holds=lambda evaluate: evaluate.top_k is None or "topK" in (evaluate.metrics or ()),

@@ -69,7 +69,7 @@ class Metadata(BaseModel):
 
 
 COMMUNICATION: Final = "self.pipeline.train.communication"
-HAS_COMMUNICATION: Final = f"!has(self.pipeline) || !has(self.pipeline.train) || !has({COMMUNICATION})"
+NO_COMMUNICATION: Final = f"!has(self.pipeline) || !has(self.pipeline.train) || !has({COMMUNICATION})"
 """The start of a rule: that there is nothing to it."""
 
 
@@ -86,7 +86,7 @@ class JobSpec(SpecModel):
             found=Found("self.command[0]", lambda _: ""),
         ),
         Rule(
-            cel=f"{HAS_COMMUNICATION} || !has({COMMUNICATION}.horovod) || self.backend == 'horovod'",
+            cel=f"{NO_COMMUNICATION} || !has({COMMUNICATION}.horovod) || self.backend == 'horovod'",
             holds=lambda spec: (
                 spec.communication is None or not spec.communication.horovod or spec.backend == "horovod"
             ),
@@ -95,7 +95,7 @@ class JobSpec(SpecModel):
             found=Found("'backend ' + self.backend", lambda spec: f"backend {spec.backend}"),
         ),
         Rule(
-            cel=f"{HAS_COMMUNICATION} || {COMMUNICATION}.compression != 'bf16' || self.backend == 'ddp'",
+            cel=f"{NO_COMMUNICATION} || {COMMUNICATION}.compression != 'bf16' || self.backend == 'ddp'",
             holds=lambda spec: (
                 spec.communication is None or spec.communication.compression != "bf16" or spec.backend == "ddp"
             ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Found, Rule, SpecModel
+from dltrain.api.base import SpecModel
+from dltrain.api.choices import each_once
 from dltrain.api.data import Data
 from dltrain.api.evaluate import Evaluate
 from dltrain.api.model import Model
@@ -17,15 +17,7 @@ from dltrain.api.train import Train
 class Export(SpecModel):
     """In which formats the trained model is written to the storage; each is read back and compared before it counts."""
 
-    rules = (
-        Rule(
-            cel="!has(self.formats) || self.formats.all(one, self.formats.exists_one(other, other == one))",
-            holds=lambda export: len(set(export.formats)) == len(export.formats),
-            message="must name each format once; remove what is repeated",
-            at=("formats",),
-            found=Found("self.formats", lambda export: json.dumps(export.formats)),
-        ),
-    )
+    rules = (each_once("formats", "format"),)
     formats: Annotated[tuple[Literal["safetensors", "onnx"], ...], Field(min_length=1, max_length=8)] = ("safetensors",)
     """safetensors: model.safetensors (weights) and model.json (architecture and preprocessing); onnx: model.onnx, which
     takes raw samples, for the statistics of the preprocessing are in its graph."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Found, Rule, SpecModel, exactly_one_of
+from dltrain.api.base import Found, OneOf, Rule, SpecModel, exactly_one_of
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
 """The name of a column of a table; columns of arrays without names are called 0, 1, 2 and so on."""
@@ -16,6 +16,15 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 """0 to 100."""
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 """A height or width."""
+
+LOW_BELOW_HIGH: Final = Rule(
+    cel="self.low < self.high",
+    holds=lambda step: step.low < step.high,
+    message="must be greater than low; raise high or lower low",
+    at=("high",),
+    found=Found("self.high", lambda step: f"{step.high:g}"),
+)
+"""The rule of a range with both ends."""
 
 
 class Normalize(SpecModel):
@@ -28,15 +37,7 @@ class Normalize(SpecModel):
 class MinMax(SpecModel):
     """Map the training split's smallest and largest value to the ends of a range: per channel, or per column."""
 
-    rules = (
-        Rule(
-            cel="self.low < self.high",
-            holds=lambda step: step.low < step.high,
-            message="must be greater than low; raise high or lower low",
-            at=("high",),
-            found=Found("self.high", lambda step: f"{step.high:g}"),
-        ),
-    )
+    rules = (LOW_BELOW_HIGH,)
     low: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
     """Where the smallest value goes."""
     high: Annotated[float, Field(ge=-1e6, le=1e6)] = 1.0
@@ -107,15 +108,7 @@ class Pca(SpecModel):
 class ContrastStretch(SpecModel):
     """Map two percentiles of the pixel values to 0 and 1, and clip what lies beyond: images."""
 
-    rules = (
-        Rule(
-            cel="self.low < self.high",
-            holds=lambda step: step.low < step.high,
-            message="must be greater than low; raise high or lower low",
-            at=("high",),
-            found=Found("self.high", lambda step: f"{step.high:g}"),
-        ),
-    )
+    rules = (LOW_BELOW_HIGH,)
     low: Percent = 2.0
     """The percentile that becomes 0."""
     high: Percent = 98.0
@@ -149,7 +142,7 @@ class OneHot(SpecModel):
     """Which columns; text, or numbers of few distinct values. What the training split does not have becomes all 0."""
 
 
-class Transform(SpecModel):
+class Transform(OneOf):
     """One step of preprocessing; set exactly one field."""
 
     rules = (
@@ -183,14 +176,3 @@ class Transform(SpecModel):
     """Scale to a size."""
     one_hot: OneHot | None = None
     """Replace categories by columns of 0 and 1."""
-
-    @property
-    def name(self) -> str:
-        """The name of the field that is set, as in YAML."""
-        return next(iter(self.to_dict()))
-
-    @property
-    def chosen(self) -> SpecModel:
-        """The step itself."""
-        chosen: SpecModel = next(step for _, step in self if step is not None)
-        return chosen

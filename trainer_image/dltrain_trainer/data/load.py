@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from dltrain import names
-from dltrain.api.data import Data
+from dltrain.api.data import CLAIM_SCHEME, Data
 from dltrain_trainer.data import store
 from dltrain_trainer.data.cache import Say, cache_folder, say
 from dltrain_trainer.data.division import divided
@@ -98,7 +98,7 @@ def locate(data: Data, tell: Say) -> Path:
     if data.source.startswith("s3://"):
         return fetch(data.source, cache_folder() / "remote", tell)
     if data.claim is not None:
-        mounted = CLAIMS / data.source.removeprefix("pvc://")
+        mounted = CLAIMS / data.source.removeprefix(CLAIM_SCHEME)
         if not (CLAIMS / data.claim).is_dir():
             raise DataError(f"{data.source}: the claim {data.claim} is not mounted here; use file:// on this machine")
         return mounted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
 from dltrain.api.evaluate import Evaluate, wanted_metrics
 from dltrain_trainer.evaluation.families import FAMILIES, Measured, Question
@@ -51,13 +51,17 @@ def averaging(predictions: Predictions) -> str:
     return "class 1" if predictions.binary else "mean"
 
 
-def artefacts(measured: Measured) -> dict[str, bytes]:
-    """What is kept of the evaluation: file name -> JSON.
+def contents(measured: Measured) -> dict[str, dict[str, Any]]:
+    """What is kept of the evaluation: file name -> plain JSON values.
 
     evaluation.json holds the metrics, their values per class, label or column, and what is not one number: the
     confusion matrix (row: the class, column: the answer) and the bins of the reliability diagram.  curves.json holds
     the ROC and precision-recall curves, where there are any.
     """
     evaluation = {**measured.details, "metrics": measured.metrics, "perOutput": measured.per_output}
-    files = {EVALUATION_FILE: evaluation} | ({CURVES_FILE: measured.curves} if measured.curves else {})
-    return {name: json.dumps(content, allow_nan=False).encode() for name, content in files.items()}
+    return {EVALUATION_FILE: evaluation} | ({CURVES_FILE: measured.curves} if measured.curves else {})
+
+
+def artefacts(measured: Measured) -> dict[str, bytes]:
+    """The files that keep the evaluation: name -> JSON."""
+    return {name: json.dumps(content, allow_nan=False).encode() for name, content in contents(measured).items()}

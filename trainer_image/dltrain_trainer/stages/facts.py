@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import dltrain
 from dltrain_trainer.data.samples import Dataset
-from dltrain_trainer.evaluation.measure import artefacts
+from dltrain_trainer.evaluation.measure import CURVES_FILE, EVALUATION_FILE, contents
 from dltrain_trainer.report.data import ReportData, steps_of_log
 from dltrain_trainer.report.scales import number
 from dltrain_trainer.run import Run
@@ -16,14 +15,14 @@ from dltrain_trainer.training.records import EPOCHS_FILE, STEPS_FILE, read_epoch
 
 def report_data(run: Run) -> ReportData:
     """Everything that the report of a run shows."""
-    files = {name: json.loads(content) for name, content in artefacts(run.measured).items()}
+    kept = contents(run.measured)
     return ReportData(
         job=run.job,
         facts=tuple(facts(run).items()),
         steps=steps_of_log((run.output / STEPS_FILE).read_text().splitlines()),
         epochs=read_epochs(run.output / EPOCHS_FILE),
-        evaluation=files["evaluation.json"],
-        curves=files.get("curves.json", {}),
+        evaluation=kept[EVALUATION_FILE],
+        curves=kept.get(CURVES_FILE, {}),
         classes=run.data.dataset.classes,
     )
 
