@@ -91,11 +91,11 @@ def ranks_of(output: Path) -> dict[int, int]:
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            values = dict(line.split("=", 1) for line in (process / "environ").read_text().split("\0") if "=" in line)
+            name, environment = (process / "comm").read_text(), (process / "environ").read_text()
         except (OSError, UnicodeDecodeError):  # it has just ended, or is another's
             continue
-        if values.get(names.OUTPUT_VARIABLE) == str(output) and names.RANK_VARIABLE in values:
-            found[int(values[names.RANK_VARIABLE])] = int(process.name)
+        if name.startswith("rank ") and f"{names.OUTPUT_VARIABLE}={output}\0" in environment:
+            found[int(name.split()[1])] = int(process.name)
     return found
 
 

@@ -73,7 +73,7 @@ async def run_role(settings: Settings, folder: Path) -> int:
                 return await run_coordinator(settings, Coordinator(settings, worker), worker)
             return await Member(settings, worker, identity(settings, ssl.Purpose.SERVER_AUTH)).run()
     finally:
-        await worker.clear()
+        await worker.close()
         processes.close()
 
 

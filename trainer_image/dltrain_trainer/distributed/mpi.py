@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ class MpiRanks:
     """
 
     def __init__(self) -> None:
+        start_mpi()
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self.team = MpiTeam(self._world)
@@ -39,3 +41,10 @@ class MpiRanks:
     def barrier(self) -> None:
         """Wait for every rank."""
         self._world.Barrier()
+
+
+def start_mpi() -> None:
+    """Start MPI where the import of mpi4py has not: in a rank that was forked from a process which must not."""
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
+        atexit.register(MPI.Finalize)
