@@ -33,15 +33,26 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 class Worker:
     """Runs what proxies ask for (see proxy.py) while an attempt is under way, and ends all of it."""
 
-    def __init__(self, settings: Settings, processes: Processes, folder: Path) -> None:
+    def __init__(self, settings: Settings, processes: Processes, folder: Path, memory: Path) -> None:
+        """Nothing runs yet.
+
+        Args:
+            settings: the agent's.
+            processes: its children.
+            folder: for sockets.
+            memory: for the ranks' snapshots.
+        """
         self._settings, self._processes = settings, processes
         self._attempt: int | None = None
         self._clearing = asyncio.Event()
         self._ranks: dict[int, Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._launchers: list[Process] = []
+        self.leaving = False
+        """Whether this worker is about to end."""
         self.socket = folder / "proxies"
         self.report_socket = folder / "reports"
+        self._memory = memory
         self._nursery = None if settings.job.spec.command else self._new_nursery()
         self.remote_start: RemoteStart | None = None
         """Set by the coordinator."""
@@ -85,12 +96,24 @@ class Worker:
         """End every process of the attempt; returns when none is left and every rank's end was passed on."""
         self._attempt = None
         self._clearing.set()
-        await stop(list(self._ranks.values()), self._settings.stop_grace_seconds)
+        grace = 0 if self._nursery else self._settings.stop_grace_seconds  # our ranks have nothing left to save
+        await stop(list(self._ranks.values()), grace)
         if self._tasks:
             await asyncio.wait(
                 self._tasks
             )  # first the ends are passed on, so that proxies and launchers end by themselves
         await stop(self._launchers, self._settings.stop_grace_seconds)
+        for left in self._memory.glob("sm_segment.*"):
+            left.unlink(missing_ok=True)  # ranks that were killed have left what they exchanged data in
+
+    async def wind_down(self) -> None:
+        """Let every rank keep what it has done and end, within bounds; no attempt begins here any more."""
+        self.leaving = True
+        ranks = list(self._ranks.values())
+        for rank in ranks:
+            rank.signal(signal.SIGTERM)
+        if ranks:
+            await asyncio.wait([rank.exited for rank in ranks], timeout=self._settings.farewell_seconds)
 
     async def close(self) -> None:
         """End every process."""
@@ -201,6 +224,7 @@ class Worker:
             exit_code=ended.code,
             signal=ended.signal_name,
             stopped=stopped,
+            interrupted=ended.code == names.EXIT_TOLD_TO_END and not self._settings.job.spec.command,
             out_of_memory=out_of_memory,
             time=time.time(),
             log=tail,
@@ -220,6 +244,8 @@ class Worker:
             names.JOB_FILE_VARIABLE: str(self._settings.job_file),
             names.OUTPUT_VARIABLE: str(self._settings.output),
             names.REPORT_VARIABLE: str(self.report_socket),
+            names.SNAPSHOT_VARIABLE: str(self._memory),
+            "OMPI_MCA_btl_sm_backing_directory": str(self._memory),
             "OMP_NUM_THREADS": str(self._settings.job.spec.workers.threads_per_rank),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}",  # `python` is ours
             "PYTHONUNBUFFERED": "1",  # a rank's lines appear when it prints them
