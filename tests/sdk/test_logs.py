@@ -42,7 +42,7 @@ def pod(index: int, incarnation: int = 1, phase: str = "Running") -> dict[str, A
 
 def pods(*items: dict[str, Any]) -> Reply:
     """The list of pods."""
-    return Reply({"items": list(items)})
+    return Reply({"metadata": {}, "items": list(items)})
 
 
 def log_of(name: str) -> str:
@@ -70,22 +70,24 @@ def two_pods(fake_api: FakeApi) -> FakeApi:
             pod(1, phase="Succeeded"), pod(0, 2, "Succeeded"), pod(0, 1, "Failed"), pod(1, 2, "Pending")
         ),
         log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] first try")),
-        log_of("a-0-2"): lambda _: Reply(stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello")),
-        log_of("a-1-1"): lambda _: Reply(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye")),
+        log_of("a-0-2"): lambda _: Reply(
+            stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello", start=3)
+        ),
+        log_of("a-1-1"): lambda _: Reply(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye", start=4)),
     }
     return fake_api
 
 
 @pytest.mark.usefixtures("two_pods")
 @pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
-def test_the_lines_of_every_pod_that_has_started(fake_client: Client, follow: bool) -> None:
+def test_the_lines_of_every_pod_that_has_started_are_told_by_time(fake_client: Client, follow: bool) -> None:
     lines = list(fake_client.logs("a", follow=follow))
     expected = [
         "[rank 0] first try",
         "12:00:00 agent: attempt 2",
         "[rank 0] hello",
-        "[rank 1] hello",
         "[rank 2] hello",
+        "[rank 1] hello",
         "[rank 3] hello",
         "[rank 2] bye",
     ]
@@ -240,7 +242,7 @@ def test_leaving_off_in_the_middle_ends_the_readers(fake_api: FakeApi, fake_clie
     lines = fake_client.logs("a", follow=True)
     assert next(lines) == "[rank 0] 0"
     lines.close()
-    readers = [thread for thread in set(threading.enumerate()) - before if "_read_to_end" in thread.name]
+    readers = [thread for thread in set(threading.enumerate()) - before if thread.name == "dltrain-branch"]
     for reader in readers:
         reader.join(10)
     assert [reader.is_alive() for reader in readers] == [False]
