@@ -78,7 +78,7 @@ class AsyncConnection:
 
     async def _sent(self, signed: Signed, patience: float | None) -> aiohttp.ClientResponse:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=await asyncio.to_thread(trust, self._access), limit=0)
+            connector = aiohttp.TCPConnector(ssl=trust(self._access), limit=0)
             self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
         return await self._session.request(
             signed.method,

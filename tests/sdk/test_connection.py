@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from dltrain import access
-from dltrain.client import Client
 from dltrain.access import lines_of
+from dltrain.client import Client
 from dltrain.connection import Connection, connect
 from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
 from tests.apiserver import free_port

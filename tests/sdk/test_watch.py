@@ -137,9 +137,7 @@ def test_a_watch_that_is_broken_off_begins_anew(fake_api: FakeApi, watch: Watch,
     assert seen(watch) == [("ADDED", "1", "4"), ("MODIFIED", "1", "5"), ("MODIFIED", "1", "7")]
 
 
-def test_a_history_that_is_gone_is_listed_anew_without_a_pause(
-    fake_api: FakeApi, watch: Watch, clock: Clock
-) -> None:
+def test_a_history_that_is_gone_is_listed_anew_without_a_pause(fake_api: FakeApi, watch: Watch, clock: Clock) -> None:
     Script(fake_api, [listed(4, job(4)), listed(7, job(7))], [failure(410, "too old", "Expired")])
     events = watch.events()
     assert [next(events).kind, next(events).kind] == ["ADDED", "MODIFIED"]

@@ -40,9 +40,9 @@ def run(
     Example: dltrain run job.yaml --set spec.pipeline.train.epochs=1
     """
     from dltrain.cli.live import Display  # noqa: PLC0415 - rich is not needed for the other commands
-    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
     from dltrain.cli.render import ending  # noqa: PLC0415
     from dltrain.local import run_local  # noqa: PLC0415
+    from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     if resume and output_dir:
         raise typer.BadParameter("goes on in its own folder; leave out --output-dir", param_hint="--resume")
@@ -77,8 +77,8 @@ def submit(
 
     Example: dltrain submit job.yaml --wait --follow
     """
-    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
     from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415
+    from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
     client = client_of(namespace, context, kubeconfig)
