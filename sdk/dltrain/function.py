@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,12 +44,18 @@ def install(requirements: Sequence[str], folder: Path) -> None:
     with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "installed").exists():
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-            if subprocess.run([*pip, "--target", str(target), *requirements], check=False).returncode:
+            if subprocess.run([*installer(), "--target", str(target), *requirements], check=False).returncode:
                 sys.stderr.write(f"the function's requirements cannot be installed: {', '.join(requirements)}\n")
                 sys.exit(EXIT_DO_NOT_RETRY)
             (target / "installed").touch()
     sys.path.insert(0, str(target))
+
+
+def installer() -> list[str]:
+    """The start of an installer's command line: uv, which the trainer image has, or pip."""
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable]
+    return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
 
 
 def digest(*texts: str) -> str:

@@ -15,9 +15,11 @@ import pytest
 import dltrain
 from dltrain.errors import SpecError
 from dltrain.functions import source_of
+from tests.cluster.host import state_folder
 from tests.sdk.fake_api import FakeApi, Reply
 
 CONSTANT = 3
+NOWHERE = Path("/nonexistent")
 
 
 @dltrain.job("fit-it", replicas=2, resources={"limits": {"cpu": 2}}, runPolicy={"backoffLimit": 0})
@@ -29,19 +31,39 @@ def fit(out: str, lr: float = 0.5, *, names: Any = ()) -> float:
     return lr
 
 
-def run(job: dltrain.DLTrainJob, folder: Path, python: str = sys.executable) -> "subprocess.CompletedProcess[str]":
-    """Run a job's command as a rank would."""
+def run(job: dltrain.DLTrainJob, folder: Path, installer: Path = NOWHERE) -> "subprocess.CompletedProcess[str]":
+    """Run a job's command as a rank would.
+
+    Args:
+        job: whose command.
+        folder: for temporary files.
+        installer: the folder with uv, or with a Python that has pip.
+    """
+    python = str(installer / "python") if (installer / "python").exists() else sys.executable
+    sources = str(Path(dltrain.__file__).parents[1])
+    environment = {"TMPDIR": str(folder), "PYTHONPATH": sources, "PATH": str(installer), "HOME": str(folder)}
     command = [python, *(job.spec.command or ())[1:]]
-    environment = {"TMPDIR": str(folder), "PYTHONPATH": str(Path(dltrain.__file__).parents[1])}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def python_with_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Python that has pip, as the trainer image's has."""
+@pytest.fixture(scope="module", params=["uv", "pip"])
+def installer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what installs requirements: uv in the trainer image, pip elsewhere."""
+    if request.param == "uv":
+        found = sorted(state_folder().parent.glob("uv-*/bin/uv"))
+        if not found:
+            pytest.skip("needs uv, which `make install` puts into the cache")
+        return linked(found[-1], tmp_path_factory)
     folder = tmp_path_factory.mktemp("python")
     venv.create(folder, with_pip=True)
-    return str(folder / "bin" / "python")
+    return folder / "bin"
+
+
+def linked(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but a link to a program."""
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / program.name).symlink_to(program)
+    return folder
 
 
 def test_a_decorated_function_can_still_be_called(tmp_path: Path) -> None:
@@ -182,7 +204,7 @@ def wheel(folder: Path) -> Path:
     return file
 
 
-def test_requirements_are_installed_once_where_the_function_finds_them(tmp_path: Path, python_with_pip: str) -> None:
+def test_requirements_are_installed_once_where_the_function_finds_them(tmp_path: Path, installer: Path) -> None:
     def ask(out: str) -> None:
         from pathlib import Path as Here  # noqa: PLC0415 - it travels with the function
 
@@ -191,10 +213,10 @@ def test_requirements_are_installed_once_where_the_function_finds_them(tmp_path:
         Here(out).write_text(str(answers.ANSWER), encoding="utf-8")
 
     job = dltrain.job(requirements=[str(wheel(tmp_path))])(ask).job(out=str(tmp_path / "out"))
-    first = run(job, tmp_path, python_with_pip)
+    first = run(job, tmp_path, installer)
     assert first.returncode == 0, first.stderr
     (tmp_path / "answers-1-py3-none-any.whl").unlink()
-    assert run(job, tmp_path, python_with_pip).returncode == 0, "the second rank needs no wheel"
+    assert run(job, tmp_path, installer).returncode == 0, "the second rank needs no wheel"
     assert (tmp_path / "out").read_text() == "42"
 
 
