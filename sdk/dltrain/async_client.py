@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -75,15 +75,15 @@ class AsyncClient:
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""
-        return await self._run(verbs.patch(self.namespace, name, {"runPolicy": {"suspend": True}}))
+        return await self._patch(name, {"spec": {"runPolicy": {"suspend": True}}})
 
     async def resume(self, name: str) -> DLTrainJob:
         """Let a suspended job go on; see Client.resume."""
-        return await self._run(verbs.patch(self.namespace, name, {"runPolicy": {"suspend": False}}))
+        return await self._patch(name, {"spec": {"runPolicy": {"suspend": False}}})
 
     async def scale(self, name: str, replicas: int) -> DLTrainJob:
         """Change the number of a job's workers; see Client.scale."""
-        return await self._run(verbs.patch(self.namespace, name, {"workers": {"replicas": replicas}}))
+        return await self._patch(name, {"spec": {"workers": {"replicas": replicas}}})
 
     async def delete(
         self,
@@ -118,6 +118,9 @@ class AsyncClient:
     async def explain(self, name: str) -> str:
         """A job's story in a few lines of plain English; see Client.explain."""
         return await self._run(verbs.explain(self.namespace, name))
+
+    async def _patch(self, name: str, change: Mapping[str, Any]) -> DLTrainJob:
+        return await self._run(verbs.patch(self.namespace, name, change))
 
     async def _run(self, program: Program[T]) -> T:
         return await AsyncDriver(self._connection).run(program)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,11 +132,11 @@ class Client:
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""
-        return self._run(verbs.patch(self.namespace, name, {"runPolicy": {"suspend": True}}))
+        return self._patch(name, {"spec": {"runPolicy": {"suspend": True}}})
 
     def resume(self, name: str) -> DLTrainJob:
         """Let a suspended job go on."""
-        return self._run(verbs.patch(self.namespace, name, {"runPolicy": {"suspend": False}}))
+        return self._patch(name, {"spec": {"runPolicy": {"suspend": False}}})
 
     def scale(self, name: str, replicas: int) -> DLTrainJob:
         """Change the number of a job's workers.
@@ -148,7 +148,7 @@ class Client:
         Raises:
             SpecError: the cluster does not let this job be scaled, or not to that number.
         """
-        return self._run(verbs.patch(self.namespace, name, {"workers": {"replicas": replicas}}))
+        return self._patch(name, {"spec": {"workers": {"replicas": replicas}}})
 
     def delete(
         self,
@@ -207,6 +207,9 @@ class Client:
     def explain(self, name: str) -> str:
         """A job's story in a few lines of plain English: where it stands, why, and what to do next."""
         return self._run(verbs.explain(self.namespace, name))
+
+    def _patch(self, name: str, change: Mapping[str, Any]) -> DLTrainJob:
+        return self._run(verbs.patch(self.namespace, name, change))
 
     def _run(self, program: Program[T]) -> T:
         return Driver(self._connection).run(program)

@@ -52,9 +52,9 @@ def list_jobs(namespace: str | None, selector: str, fields: str) -> Program[list
     return [stored_job(item) for item in found["items"]]
 
 
-def patch(namespace: str, name: str, spec: Mapping[str, Any]) -> Program[DLTrainJob]:
-    """Change fields of a job's spec."""
-    request = Request("PATCH", job_path(namespace, name), body={"spec": spec}, kind=MERGE_PATCH)
+def patch(namespace: str, name: str, change: Mapping[str, Any]) -> Program[DLTrainJob]:
+    """Change fields of a job."""
+    request = Request("PATCH", job_path(namespace, name), body=change, kind=MERGE_PATCH)
     return stored_job((yield from ask(request)))
 
 
