@@ -13,6 +13,7 @@ from dltrain.connection import Connection, connect
 from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
+from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
 
@@ -203,6 +204,10 @@ class Client:
     def events(self, name: str) -> Sequence[ClusterEvent]:
         """What the cluster has noted about a job and its pods, oldest first."""
         return self._run(verbs.events(self.namespace, name))
+
+    def usage(self, name: str) -> Sequence[PodUsage]:
+        """What a job's pods use of CPU and memory; nothing where the cluster has no metrics server."""
+        return self._run(verbs.usage(self.namespace, name))
 
     def explain(self, name: str) -> str:
         """A job's story in a few lines of plain English: where it stands, why, and what to do next."""

@@ -17,6 +17,7 @@ from dltrain.events import ClusterEvent, events_of
 from dltrain.logs import LogReader, moment_of
 from dltrain.requests import ask, ask_for_list
 from dltrain.story import story
+from dltrain.usage import PodUsage, usage_of
 from dltrain.watch import JobEvent, JobWatch, job_path, jobs_path
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -169,6 +170,11 @@ def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrai
 def events(namespace: str, name: str) -> Program[list[ClusterEvent]]:
     """The events of a job and its pods."""
     return (yield from events_of((yield from get(namespace, name))))
+
+
+def usage(namespace: str, name: str) -> Program[list[PodUsage]]:
+    """What a job's pods use."""
+    return (yield from usage_of((yield from get(namespace, name))))
 
 
 def explain(namespace: str, name: str) -> Program[str]:

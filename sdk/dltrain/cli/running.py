@@ -21,6 +21,7 @@ from dltrain.cli.options import (
     Timeout,
     client_of,
 )
+from dltrain.cli.say import say, show
 
 
 def run(
@@ -65,6 +66,7 @@ def submit(
     file: File,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has finished.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print the ranks' output; then wait.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Change the job if there is one of its name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only have the server check the job.")] = False,
     overrides: Overrides = None,
     timeout: Timeout = None,
@@ -82,16 +84,16 @@ def submit(
 
     wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
     client = client_of(namespace, context, kubeconfig)
-    job = client.submit(wanted, dry_run=dry_run)
+    job = client.submit(wanted, apply=apply, dry_run=dry_run)
     client.namespace = job.namespace
     if output is None:
-        typer.echo(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
+        say(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
     if follow and not dry_run:
         for line in client.logs(job.name, follow=True):
             typer.echo(line, err=output is not None)
     if (wait or follow) and not dry_run:
         job = client.wait(job.name, timeout=timeout)
         if output is None:
-            typer.echo(screen(job))
+            show(screen(job))
     if output is not None:
         typer.echo(for_scripts([job], output, single=True))
