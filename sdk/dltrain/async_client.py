@@ -13,6 +13,7 @@ from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
+from dltrain.pods import WorkerPod
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -115,6 +116,10 @@ class AsyncClient:
     async def events(self, name: str) -> Sequence[ClusterEvent]:
         """What the cluster has noted about a job and its pods; see Client.events."""
         return await self._run(verbs.events(self.namespace, name))
+
+    async def pods(self, name: str) -> Sequence[WorkerPod]:
+        """A job's worker pods; see Client.pods."""
+        return await self._run(verbs.pods(self.namespace, name))
 
     async def usage(self, name: str) -> Sequence[PodUsage]:
         """What a job's pods use of CPU and memory; see Client.usage."""

@@ -13,6 +13,7 @@ from dltrain.connection import Connection, connect
 from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
+from dltrain.pods import WorkerPod
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -204,6 +205,10 @@ class Client:
     def events(self, name: str) -> Sequence[ClusterEvent]:
         """What the cluster has noted about a job and its pods, oldest first."""
         return self._run(verbs.events(self.namespace, name))
+
+    def pods(self, name: str) -> Sequence[WorkerPod]:
+        """A job's worker pods, by worker and incarnation: phase, node, ranks."""
+        return self._run(verbs.pods(self.namespace, name))
 
     def usage(self, name: str) -> Sequence[PodUsage]:
         """What a job's pods use of CPU and memory; nothing where the cluster has no metrics server."""

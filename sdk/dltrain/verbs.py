@@ -15,6 +15,7 @@ from dltrain.effects import APPLY_PATCH, MERGE_PATCH, Answer, Emit, Program, Req
 from dltrain.errors import JobFailedError, NotFoundError, Problem, SpecError, WaitTimeoutError
 from dltrain.events import ClusterEvent, events_of
 from dltrain.logs import LogReader, moment_of
+from dltrain.pods import WorkerPod, pods_of
 from dltrain.requests import ask, ask_for_list
 from dltrain.story import story
 from dltrain.usage import PodUsage, usage_of
@@ -170,6 +171,11 @@ def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrai
 def events(namespace: str, name: str) -> Program[list[ClusterEvent]]:
     """The events of a job and its pods."""
     return (yield from events_of((yield from get(namespace, name))))
+
+
+def pods(namespace: str, name: str) -> Program[list[WorkerPod]]:
+    """The pods of a job."""
+    return (yield from pods_of((yield from get(namespace, name))))
 
 
 def usage(namespace: str, name: str) -> Program[list[PodUsage]]:

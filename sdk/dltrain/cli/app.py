@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, running
+from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, running
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "convert": authoring.convert,
     "models": catalogue.models,
     "transforms": catalogue.transforms,
+    "ui": page.ui,
     "completion": completion.completion,
     "version": files.version,
 }
