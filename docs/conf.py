@@ -33,7 +33,7 @@ def contents(text: str) -> str:
     lines = [each for each in text.splitlines() if not each.endswith("*") or any(HERE.glob(f"{each}.md"))]
     listed = {page for each in lines if each for page in HERE.glob(f"{each}.md")}
     others = sorted(page.stem for page in HERE.glob("*.md") if page not in listed and page.stem != "index")
-    more = ["", "```{toctree}", ":caption: More", "", *others, "```"] if others else []
+    more = ["", "```{toctree}", ":caption: More", ":maxdepth: 1", "", *others, "```"] if others else []
     return "\n".join([*lines, *more])
 
 
