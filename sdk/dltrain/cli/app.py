@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "explain": insight.explain,
     "events": insight.events,
     "top": insight.top,
+    "artefacts": jobs.artefacts,
     "suspend": jobs.suspend,
     "resume": jobs.resume,
     "scale": jobs.scale,
