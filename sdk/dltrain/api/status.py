@@ -92,6 +92,8 @@ class Progress(StatusModel):
     """The same with a percent sign, for printing."""
     loss: float | None = None
     """The training loss of the newest step reported."""
+    losses: tuple[float, ...] = ()
+    """The training loss so far, in at most 32 points that are spread evenly over the steps of training."""
     samples_per_second: float | None = None
     """Throughput of all ranks together."""
     time_split: Shares | None = None
