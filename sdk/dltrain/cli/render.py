@@ -10,6 +10,7 @@ from typing import Final
 from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Failure, JobStatus, Progress, Results
+from dltrain.cli.compression import compression_table
 from dltrain.cli.options import Format
 from dltrain.curve import sparkline
 from dltrain.durations import short_duration
@@ -85,7 +86,9 @@ def screen(job: DLTrainJob, now: datetime | None = None) -> str:
         ]
     )
     title = "Failure" if status.phase == "Failed" else "Last failure"
-    return text + (f"\n\n{failure_text(status.failure, title)}" if status.failure else "")
+    rows = compression_table(status.results.compression) if status.results else ""
+    blocks = (text, rows, failure_text(status.failure, title) if status.failure else "")
+    return "\n\n".join(filter(None, blocks))
 
 
 def phase(status: JobStatus) -> str:
@@ -177,7 +180,9 @@ def ending(name: str, result: LocalResult, seconds: float) -> str:
         failure = result.status.failure
         return failure_text(failure) if failure else f"{name} failed; its output says why"
     results = results_lines(result.status.results) or [("Folder", str(result.output))]
-    return labelled([("Job", f"{name} succeeded after {short_duration(seconds)}"), *results])
+    text = labelled([("Job", f"{name} succeeded after {short_duration(seconds)}"), *results])
+    rows = compression_table(result.status.results.compression) if result.status.results else ""
+    return f"{text}\n\n{rows}" if rows else text
 
 
 def labelled(lines: Iterable[tuple[str, str]]) -> str:
