@@ -71,6 +71,7 @@ def pipeline_job(
     keep: int = 100,
     data: dict[str, Any] | None = None,
     export: dict[str, Any] | None = None,
+    compress: dict[str, Any] | None = None,
     **fields: Any,
 ) -> DLTrainJob:
     """A job that trains on an .npz file with two ranks.
@@ -81,6 +82,7 @@ def pipeline_job(
         keep: how many checkpoints are kept.
         data: what is added to spec.pipeline.data.
         export: spec.pipeline.export.
+        compress: spec.pipeline.compress.
         fields: what is added to spec.pipeline.train.
     """
     return parse_job(
@@ -100,6 +102,7 @@ def pipeline_job(
                     "model": {"name": model} if isinstance(model, str) else model,
                     "train": {"globalBatchSize": 8, "optimizer": {"lr": 0.05}, **fields},
                     "export": export or {},
+                    **({"compress": compress} if compress else {}),
                 },
                 "checkpoint": {"keep": keep},
                 "runPolicy": {"backoffLimit": 0},
