@@ -20,7 +20,7 @@ from dltrain_trainer.errors import TrainerError
 from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import STAGES
+from dltrain_trainer.stages import stages_of
 
 EXIT_FAILED = 1
 
@@ -55,7 +55,7 @@ def run_stages() -> None:
     device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
-    for name, stage in STAGES.items():
+    for name, stage in stages_of(pipeline).items():
         run.progress.stage(name)
         stage(run)
     communicator.close()

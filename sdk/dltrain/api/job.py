@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -172,6 +172,29 @@ class DLTrainJob(SpecModel):
     def namespace(self) -> str:
         """The job's namespace."""
         return self.metadata.namespace
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """The job that YAML or JSON text holds; the same as `parse_job`.
+
+        Raises:
+            SpecError: it is not one valid job; holds all problems.
+        """
+        from dltrain.api.parse import parse_job  # noqa: PLC0415 - which is made of this module
+
+        return cls.model_validate(parse_job(text))
+
+    def to_yaml(self) -> str:
+        """The job as a user would write it; `from_yaml` makes the same job of it."""
+        from dltrain.api.document import dump  # noqa: PLC0415 - see dltrain.api.text
+
+        return dump(self.to_manifest())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from dltrain.notebook import job_html  # noqa: PLC0415 - only notebooks need it
+
+        return job_html(self)
 
     def to_manifest(self) -> dict[str, Any]:
         """The job as a user would write it: no status, no fields of the API server's, no unset defaults."""
