@@ -63,7 +63,7 @@ def previous_chart(folder: Path) -> Path:
 
 @contextmanager
 def without_manifests(live: Live) -> Iterator[None]:
-    """The cluster without what `kubectl apply -k manifests/` installs, but the definitions; it is there again afterwards."""
+    """The cluster without what `kubectl apply -k manifests/` installs, but the definitions; afterwards it is back."""
     live.kubectl("delete", "-f", MANIFESTS / "operator.yaml", "--ignore-not-found", "--wait", "--timeout=90s")
     live.kubectl("create", "namespace", SYSTEM)
     live.kubectl("label", "namespace", SYSTEM, *(f"{name}={value}" for name, value in RESTRICTED.items()))
