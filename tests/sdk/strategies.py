@@ -65,7 +65,7 @@ SPECS: Final = merged(
     some(
         workers=WORKERS,
         scheduling=SCHEDULING,
-        checkpoint=some(keep=st.integers(1, 1000)),
+        checkpoint=some(everySeconds=st.integers(0, 86_400), keep=st.integers(1, 1000)),
         storage=st.builds(lambda name: {"claimName": name}, NAMES),
         runPolicy=POLICY,
     ),

@@ -44,8 +44,10 @@ class RunPolicy(SpecModel):
 
 
 class Checkpoint(SpecModel):
-    """The training state kept on the storage; written at the end of every epoch."""
+    """The training state kept on the storage; in between it is kept in the workers' memory, every few steps."""
 
+    every_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """Seconds between two checkpoints; 0 for one after every epoch. There is always one at the end of training."""
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
     """How many of the newest checkpoints are kept."""
 
