@@ -72,6 +72,7 @@ def pipeline_job(
     every: int = 0,
     data: dict[str, Any] | None = None,
     export: dict[str, Any] | None = None,
+    compress: dict[str, Any] | None = None,
     **fields: Any,
 ) -> DLTrainJob:
     """A job that trains on an .npz file with two ranks.
@@ -83,6 +84,7 @@ def pipeline_job(
         every: seconds between checkpoints; 0 for one after every epoch.
         data: what is added to spec.pipeline.data.
         export: spec.pipeline.export.
+        compress: spec.pipeline.compress.
         fields: what is added to spec.pipeline.train.
     """
     return parse_job(
@@ -102,6 +104,7 @@ def pipeline_job(
                     "model": {"name": model} if isinstance(model, str) else model,
                     "train": {"globalBatchSize": 8, "optimizer": {"lr": 0.05}, **fields},
                     "export": export or {},
+                    **({"compress": compress} if compress else {}),
                 },
                 "checkpoint": {"everySeconds": every, "keep": keep},
                 "runPolicy": {"backoffLimit": 0},

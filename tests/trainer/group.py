@@ -115,6 +115,9 @@ class ThreadCommunicator:
     def barrier(self) -> None:
         self.meeting.all(self._leave("barrier", None))
 
+    def rest(self) -> None:
+        self.barrier()
+
     def close(self) -> None:
         self.barrier()
 

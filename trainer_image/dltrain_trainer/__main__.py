@@ -24,7 +24,7 @@ from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, Told
 from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import STAGES
+from dltrain_trainer.stages import stages_of
 
 EXIT_FAILED: Final = 1
 EXIT_CODES: Final[dict[type[Exception], int]] = {
@@ -80,7 +80,7 @@ def run_stages() -> int:
 def run_each(run: Run) -> int:
     """Run every stage, or those before one in which a rank is told to end; the exit code."""
     try:
-        for name, stage in STAGES.items():
+        for name, stage in stages_of(run.pipeline).items():
             run.progress.stage(name)
             stage(run)
     except ToldToEndError as told:

@@ -9,6 +9,7 @@ import torch
 
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint
+from dltrain.api.status import CompressionRow
 from dltrain.pulse import Pulse
 from dltrain_trainer.data.prepared import PreparedData
 from dltrain_trainer.distributed import Communicator
@@ -42,7 +43,14 @@ class Run:
     precision: str = "fp32"
     """What training computed in."""
     train_seconds: float = 0.0
+    rows: tuple[CompressionRow, ...] = ()
+    """What each step of the compression has come to."""
+    graph: bytes | None = None
+    """In ONNX, for prepared samples: what is shipped, where the model was quantised."""
     measured: Measured = field(default_factory=Measured)
+    """Of what is shipped, on the test split."""
+    measured_unquantized: Measured = field(default_factory=Measured)
+    """Of the model before it was quantised; the same where it was not."""
 
     @property
     def is_first(self) -> bool:

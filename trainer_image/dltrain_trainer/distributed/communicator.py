@@ -63,6 +63,10 @@ class Communicator(Protocol):
         """Wait for every rank."""
         ...
 
+    def rest(self) -> None:
+        """Wait for every rank without taking the processor from those that are still at work."""
+        ...
+
     def close(self) -> None:
         """Leave; nothing else may follow."""
         ...

@@ -60,10 +60,19 @@ class Gradients:
         self.compression = compressor(self._buckets)
         self._waiting: list[int] = []
         self._runs: list[Run] = []
+        self._hooks = [
+            parameter.register_post_accumulate_grad_hook(partial(self._filled, bucket.index))  # type: ignore[no-untyped-call]
+            for bucket in self._buckets
+            for parameter in bucket.parameters
+        ]
+
+    def close(self) -> None:
+        """Let go of the parameters, which keep no gradients: another training may begin."""
+        for hook in self._hooks:
+            hook.remove()
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                hook = partial(self._filled, bucket.index)
-                parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+                parameter.grad = None
 
     @property
     def flat(self) -> list[Tensor]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mpi4py import MPI
 
 from dltrain_trainer.data.team import MpiTeam
 
 Part = TypeVar("Part")
+REST_SECONDS: Final = 0.01
 
 
 class MpiRanks:
@@ -41,6 +43,12 @@ class MpiRanks:
     def barrier(self) -> None:
         """Wait for every rank."""
         self._world.Barrier()
+
+    def rest(self) -> None:
+        """Wait for every rank, asleep most of the time: MPI itself would poll."""
+        arrived = self._world.Ibarrier()
+        while not arrived.Test():
+            time.sleep(REST_SECONDS)
 
 
 def start_mpi() -> None:

@@ -41,5 +41,8 @@ class SingleCommunicator:
     def barrier(self) -> None:
         """Nobody to wait for."""
 
+    def rest(self) -> None:
+        """Nobody to wait for."""
+
     def close(self) -> None:
         """Nothing to leave."""

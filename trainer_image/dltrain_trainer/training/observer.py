@@ -73,6 +73,8 @@ class TrainingObserver:
     """Whether a loss that is no finite number ends the training."""
     waits: Callable[[], Waits] = Waits
     """How long the training has waited so far."""
+    stage: str = "train"
+    """The stage of the pipeline that it belongs to."""
     _pending: list[StepDone] = field(default_factory=list)
     _samples: int = 0
     _all_samples: int = 0
@@ -86,7 +88,7 @@ class TrainingObserver:
         """An epoch begins; it is counted from 0."""
         self.pulse.beat(WORKS)
         self._samples, self._all_samples, self._since, self._waits = 0, 0, time.monotonic(), self.waits()
-        self.progress.stage("train", epoch=epoch + 1, epochs=self.train.epochs)
+        self.progress.stage(self.stage, epoch=epoch + 1, epochs=self.train.epochs)
 
     def step_done(self, done: StepDone) -> None:
         """An optimizer step is done."""
