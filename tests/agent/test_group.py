@@ -180,10 +180,20 @@ class AnySchedule(RuleBasedStateMachine):
             self.feed(g.Lost(index, self.incarnation[index]))
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), code=st.sampled_from([0, 1, 64]), victim=st.booleans())
-    def rank_ends(self, data: st.DataObject, code: int, victim: bool) -> None:
+    @rule(data=st.data(), code=st.sampled_from([0, 1, 64, 65]), victim=st.booleans(), step=st.sampled_from([None, 7]))
+    def rank_ends(self, data: st.DataObject, code: int, victim: bool, step: int | None) -> None:
         index = data.draw(st.sampled_from(sorted(self.alive)))
-        self.feed(g.RankEnded(self.alive[index], ended(index, code, log=VICTIM if victim else ())))
+        known = {"step": step, "cause": "DataError" if code == 65 else None}
+        self.feed(g.RankEnded(self.alive[index], ended(index, code, log=VICTIM if victim else (), **known)))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data())
+    def worker_is_told_to_end(self, data: st.DataObject) -> None:
+        before = self.group.user_restarts
+        for index in data.draw(st.permutations(sorted(self.alive))):
+            if index in self.alive:
+                self.feed(g.RankEnded(self.alive[index], ended(index, 143, interrupted=True, step=7)))
+        assert self.group.user_restarts == before
 
     @precondition(lambda self: self.highest)
     @rule(clean=st.booleans(), late=st.booleans())

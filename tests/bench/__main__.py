@@ -45,6 +45,11 @@ BENCHMARKS: Final = {
     "metrics": Benchmark(
         "tests.bench.metrics", "ranking metrics of a million scores, beside scikit-learn", seconds=300
     ),
+    "recovery": Benchmark(
+        "tests.bench.recovery",
+        "from the death of a rank to the next step, beside torchrun",
+        seconds=1800,
+    ),
     "scale": Benchmark(
         "tests.bench.scale",
         "1,000 jobs at once beside Indexed Jobs; 10,000 idle ones (half an hour; BENCH_JOBS, BENCH_IDLE)",
