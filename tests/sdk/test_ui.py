@@ -118,14 +118,33 @@ async def test_a_jobs_page_tells_everything(
     for index in range(2):
         make_pod(api_server, client.namespace, index)
     note(api_server, client.namespace, "Pod/broken-1-1", "Failing")
-    state = {"phase": "Failed", "conditions": [condition("Failed", message="given up")]}
+    steps = [
+        {
+            "step": "original",
+            "outcome": "original",
+            "metrics": {"accuracy": 0.91},
+            "fileBytes": 4_400_000,
+            "speedup": 1.0,
+        },
+        {"step": "1 prune", "outcome": "undone", "metrics": {"accuracy": 0.7}, "reasons": ["accuracy fell by 0.21"]},
+    ]
+    results = {"metrics": {"accuracy": 0.91}, "compression": steps}
+    state = {"phase": "Failed", "conditions": [condition("Failed", message="given up")], "results": results}
     write_status(api_server, client.namespace, "broken", **state, progress=PROGRESS, failure=FAILURE, attempt=3)
     async with browsing(tmp_path / "profile", look[0], dark=look[1]) as page:
         await page.open(f"{address}/#/{client.namespace}/broken")
         await page.until("document.querySelector('#pods')?.innerText.includes('node-b')")
         await page.until("document.querySelector('#story')?.innerText.includes('failed for good')")
         text = await page.value("document.querySelector('#job').innerText")
-        for told in ("66% train", "2 of 3", "compute 70%", "rank 1 raised ValueError", "Failing happened"):
+        for told in (
+            "66% train",
+            "2 of 3",
+            "compute 70%",
+            "rank 1 raised ValueError",
+            "Failing happened",
+            "4.20 MiB",
+            "accuracy fell by 0.21",
+        ):
             assert told in text
         assert HOSTILE in text, "what jobs say is text"
         assert await page.value("document.querySelectorAll('img').length") == 0
