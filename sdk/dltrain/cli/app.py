@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, running
+from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, predicting, running
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "delete": jobs.delete,
     "diff": insight.diff,
     "convert": authoring.convert,
+    "predict": predicting.predict,
     "models": catalogue.models,
     "transforms": catalogue.transforms,
     "ui": page.ui,
