@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
+import socket
 import sys
 from contextlib import suppress
 from functools import partial
@@ -15,8 +17,11 @@ from dltrain.errors import ClusterError, UnavailableError
 from dltrain_operator import handlers  # noqa: F401 - importing them registers them with kopf
 from dltrain_operator.apply import connected
 from dltrain_operator.controller import Controller
+from dltrain_operator.election import Elector
+from dltrain_operator.health import health_application, served
 from dltrain_operator.logs import configure_logging
 from dltrain_operator.master_key import load_master_keys
+from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import use_small_tls_buffers
 from dltrain_operator.patience import patiently
 from dltrain_operator.settings import Settings, kopf_settings, parse_arguments
@@ -28,30 +33,73 @@ async def serve(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT.
 
     Raises:
-        ClusterError: there is nothing to begin with: no credentials, or no master key.
+        ClusterError: there is nothing to begin with: no credentials, or no master key; or another operator leads.
     """
-    async with connected(settings.kubeconfig, settings.requests) as cluster:
+    metrics = Metrics()
+    async with (
+        connected(settings.kubeconfig, settings.requests, metrics.count_request) as cluster,
+        connected(settings.kubeconfig, 1, metrics.count_request) as own_line,
+    ):
         keys = await patiently(partial(load_master_keys, cluster, settings.operator_namespace), UnavailableError)
-        controller = Controller(cluster, keys, settings)
-        ended = asyncio.Event()
-        work = asyncio.create_task(controller.run())
-        work.add_done_callback(lambda _: ended.set())
-        await watch(controller, settings, ended)
-        with suppress(asyncio.CancelledError):  # how a controller that was told to stop ends
-            await work
+        controller = Controller(cluster, keys, settings, metrics)
+        pages = health_application(controller.alive, controller.ready, metrics)
+        async with served(pages, settings.health_port):
+            if settings.leader_election:
+                elector = Elector(own_line, settings.operator_namespace, identity_of(settings))
+                cluster.may_write = lambda: elector.leads
+                await lead(controller, elector, settings)
+            else:
+                await controller.lead()
+                await work(controller, settings, asyncio.Event())
+
+
+async def lead(controller: Controller, elector: Elector, settings: Settings) -> None:
+    """Work while this operator leads; stand by, with everything known, while it does not.
+
+    Raises:
+        LeadershipLostError: another operator leads; whoever started this one starts it again.
+    """
+    with suppress(ClusterError):
+        if await elector.stand():
+            await controller.lead()
+    ended = asyncio.Event()
+    campaign = asyncio.create_task(elector.campaign(controller.lead))
+    campaign.add_done_callback(lambda _: ended.set())
+    try:
+        await work(controller, settings, ended)
+    finally:
+        lost = campaign.done()
+        campaign.cancel()
+        await asyncio.wait([campaign])
+    if lost:
+        campaign.result()
+    await elector.release()
+
+
+async def work(controller: Controller, settings: Settings, ended: asyncio.Event) -> None:
+    """Watch and work until a signal, the event, or the controller's own end stops it."""
+    running = asyncio.create_task(controller.run())
+    running.add_done_callback(lambda _: ended.set())
+    await watch(controller, settings, ended)
+    with suppress(asyncio.CancelledError):  # how a controller that was told to stop ends
+        await running
 
 
 async def watch(controller: Controller, settings: Settings, ended: asyncio.Event) -> None:
-    """Let kopf call the handlers until a signal, or the end of the controller, stops it."""
+    """Let kopf call the handlers until a signal, or an event, stops it."""
     await kopf.operator(
         settings=kopf_settings(),
         memo=controller,
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
         stop_flag=ended,
     )
+
+
+def identity_of(settings: Settings) -> str:
+    """The name by which an operator holds the lease: a new one for each process, unless one is given."""
+    return settings.identity or f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,26 +16,18 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from dltrain import names
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
+from dltrain_operator.resources import METHODS, path_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
 KEEPALIVE_SECONDS: Final = 75.0
 """The API server closes connections that were idle for 90 s."""
 PAGE: Final = 100
 """Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
-RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
-    names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
-    "Pod": ("/api/v1", "pods"),
-    "ConfigMap": ("/api/v1", "configmaps"),
-    "Secret": ("/api/v1", "secrets"),
-    "Service": ("/api/v1", "services"),
-    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
-    "Event": ("/apis/events.k8s.io/v1", "events"),
-}
-"""Kind -> where the API serves it."""
+Tally = Callable[[str, int], None]
+"""Takes the verb of each request and the status of its answer, 0 where there was none."""
 
 
 class RefusedError(ClusterError):
@@ -73,15 +65,20 @@ class Cluster:
     credentials had expired: whoever carries out a plan starts over, with whatever is true by then.
     """
 
-    def __init__(self, kubeconfig: Path | None, concurrency: int) -> None:
+    def __init__(self, kubeconfig: Path | None, concurrency: int, tally: Tally = lambda _, __: None) -> None:
         """Prepare a connection; `connect` makes it.
 
         Args:
             kubeconfig: the file that says how to reach the API; None for the pod's service account, and where there is
                 none for the usual kubeconfig.
             concurrency: how many requests may be under way at one time.
+            tally: counts the requests.
         """
-        self._kubeconfig = kubeconfig
+        self._kubeconfig, self._tally = kubeconfig, tally
+        self.may_write: Callable[[], bool] = lambda: True
+        """Whether anything but reading is allowed at this moment; asked before each such request is sent."""
+        self.reachable = True
+        """Whether the API server has answered the newest request."""
         self._configuration = Configuration()
         self._configuration.connection_pool_maxsize = concurrency
         self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
@@ -125,7 +122,7 @@ class Cluster:
 
     async def get(self, kind: str, namespace: str, name: str) -> Object:
         """Read one object."""
-        return await self._request("GET", path_of(kind, namespace, name))
+        return await self._request("get", path_of(kind, namespace, name))
 
     async def pages(self, kind: str, namespace: str, selector: str) -> AsyncIterator[Object]:
         """Read a list page by page, each as the API answers it; all are of one moment.
@@ -138,7 +135,7 @@ class Cluster:
         query = [("limit", str(PAGE)), ("labelSelector", selector)]
         token = ""
         while True:
-            page = await self._request("GET", path_of(kind, namespace), [*query, ("continue", token)])
+            page = await self._request("list", path_of(kind, namespace), [*query, ("continue", token)])
             yield page
             token = page["metadata"].get("continue", "")
             if not token:
@@ -148,19 +145,25 @@ class Cluster:
         """Create an object; never touches one that exists."""
         path = path_of(manifest["kind"], manifest["metadata"]["namespace"])
         strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
-        return await self._request("POST", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
+        return await self._request("create", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
 
     async def apply(self, manifest: Manifest, subresource: str = "") -> Object:
         """Apply an object on the server: what the manifest holds becomes so, all else of ours goes."""
         metadata = manifest["metadata"]
         path = path_of(manifest["kind"], metadata["namespace"], metadata["name"], subresource)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        return await self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
+        return await self._request("patch", path, query, manifest, "application/apply-patch+yaml")
+
+    async def replace(self, manifest: Manifest) -> Object:
+        """Write an object over the version that the manifest names; StaleError if there is a newer one."""
+        metadata = manifest["metadata"]
+        path = path_of(manifest["kind"], metadata["namespace"], metadata["name"])
+        return await self._request("update", path, [("fieldManager", FIELD_MANAGER)], manifest)
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
         """Delete an object if it is still the one of that uid; what it owns follows in the background."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        return await self._request("DELETE", path_of(kind, namespace, name), body=options)
+        return await self._request("delete", path_of(kind, namespace, name), body=options)
 
     async def _load(self) -> None:
         if self._kubeconfig is None and in_cluster():
@@ -171,15 +174,18 @@ class Cluster:
 
     async def _request(
         self,
-        method: str,
+        verb: str,
         path: str,
         query: list[tuple[str, str]] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
         """Send one request; the answer's JSON."""
-        send = (method, path, query or [], body, content_type)
+        method = METHODS[verb]
+        send = (verb, path, query or [], body, content_type)
         async with self._turn:
+            if method != "GET" and not self.may_write():
+                raise UnavailableError(f"{method} {path}: not sent, for another operator may lead")
             status, retry_after, text = await self._send(*send)
             if status == 401:
                 await self.login()  # tokens expire
@@ -189,10 +195,11 @@ class Cluster:
         raise error_of(status, f"{method} {path}", text, retry_after)
 
     async def _send(
-        self, method: str, path: str, query: list[tuple[str, str]], body: Object | None, content_type: str
+        self, verb: str, path: str, query: list[tuple[str, str]], body: Object | None, content_type: str
     ) -> tuple[int, float, bytes]:
         """Send one request; the answer's status, the seconds it asks to wait, and its body."""
         assert self._api is not None, "connect comes first"
+        method = METHODS[verb]
         headers = {"Accept": "application/json", "Content-Type": content_type}
         request = await self._api.param_serialize(
             method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -201,18 +208,26 @@ class Cluster:
             response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
+            self._note(verb, 0)
             raise UnavailableError(f"{method} {path}: {str(error) or 'timed out'}") from error
+        self._note(verb, response.status)
         return response.status, seconds_in(response.headers.get("Retry-After")), text
+
+    def _note(self, verb: str, status: int) -> None:
+        self.reachable = status > 0
+        self._tally(verb, status)
 
 
 @asynccontextmanager
-async def connected(kubeconfig: Path | None, concurrency: int) -> AsyncIterator[Cluster]:
-    """A connection to the Kubernetes API, closed at the end of the block.
+async def connected(
+    kubeconfig: Path | None, concurrency: int, tally: Tally = lambda _, __: None
+) -> AsyncIterator[Cluster]:
+    """A connection to the Kubernetes API, closed at the end of the block; see Cluster for the arguments.
 
     Raises:
         ClusterError: there are no credentials.
     """
-    cluster = Cluster(kubeconfig, concurrency)
+    cluster = Cluster(kubeconfig, concurrency, tally)
     await cluster.connect()
     try:
         yield cluster
@@ -249,13 +264,6 @@ def explanation(text: bytes) -> tuple[str, str]:
     except ValueError:
         return "", text.decode(errors="replace")[:200]
     return str(status.get("reason", "")), str(status.get("message", ""))
-
-
-def path_of(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    """Where the API serves an object, or without a name all of that kind."""
-    prefix, plural = RESOURCES[kind]
-    space = f"namespaces/{namespace}" if namespace else ""
-    return "/".join(part for part in (prefix, space, plural, name, subresource) if part)
 
 
 def in_cluster() -> bool:

@@ -98,6 +98,10 @@ class Cache:
             notes=self._notes.get(key, Notes()),
         )
 
+    def phases(self) -> Iterable[str]:
+        """The phase of every job; empty for one without."""
+        return (job.phase for job in self._jobs.values())
+
     def note(self, key: JobKey, **changes: Any) -> None:
         """Change the notes of a job; a job that is gone has none."""
         if key in self._jobs:

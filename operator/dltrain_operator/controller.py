@@ -11,11 +11,13 @@ from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.events import Recorder
 from dltrain_operator.inventory import Inventory
+from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
+from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.queue import WorkQueue
 from dltrain_operator.reconcile import Reconciler, Tools
-from dltrain_operator.records import READERS, JobKey, Object
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
 
@@ -24,20 +26,26 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS: Final = 1.0
 """For how long progress alone is gathered before the job is looked at."""
 
+STUCK_SECONDS: Final = 300.0
+"""A look at a job sends a few rounds of requests, each of which has a deadline of 30 s."""
+
 
 class Controller:
     """Everything that lives as long as the operator."""
 
-    def __init__(self, cluster: Cluster, keys: MasterKeys, settings: Settings) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: Cluster, keys: MasterKeys, settings: Settings, metrics: Metrics) -> None:
+        self.cluster, self._metrics = cluster, metrics
         self._cache = Cache()
         self._observers = Observers(keys, self.heard)
         self._recorder = Recorder(cluster.create)
-        tools = Tools(self._cache, cluster, self._observers, self._recorder)
+        self._lag = WatchLag(metrics.lag.observe)
+        tools = Tools(self._cache, cluster, self._observers, self._recorder, metrics, self._lag)
         site = Site(image=settings.image, namespace=settings.operator_namespace, key_version=keys.newest)
-        self._queue = WorkQueue(Reconciler(tools, keys, site), settings.workers)
+        self._queue = WorkQueue(Reconciler(tools, keys, site), settings.workers, metrics)
         self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._queue.add)
-        self._filled = asyncio.Event()
+        self._begun = False
+        self._filled, self._leading = asyncio.Event(), asyncio.Event()
+        metrics.show(self._cache.phases, lambda: self._queue.depth)
         self._work: asyncio.Task[None] | None = None
 
     def __copy__(self) -> Self:
@@ -45,20 +53,51 @@ class Controller:
 
     async def fill(self) -> None:
         """Learn everything that exists; without it, a pod that is there would seem to be missing."""
+        self._begun = True
         await self._inventory.fill()
-        log.info("everything that exists is known; jobs are served from now on")
+        log.info("everything that exists is known")
         self._filled.set()
 
+    async def lead(self) -> None:
+        """Serve jobs from now on: no other operator does.
+
+        What the last leader did in its last moments may not have been watched yet: a pod that it made would seem to
+        be lost. So everything is listed once more, unless that has not begun.
+        """
+        if self._begun:
+            await self._filled.wait()
+            await self._inventory.fill()
+        self._leading.set()
+
     async def run(self) -> None:
-        """Work, once everything that exists is known, until told to stop."""
+        """Work, once everything that exists is known and no other operator works, until told to stop."""
         self._work = asyncio.current_task()
         try:
             await self._filled.wait()
             async with asyncio.TaskGroup() as tasks:
-                for part in (self._queue, self._recorder, self._inventory):
-                    tasks.create_task(part.run())
+                tasks.create_task(self._inventory.run())
+                await self._leading.wait()
+                log.info("jobs are served from now on")
+                self._metrics.leader.set(1)
+                tasks.create_task(self._queue.run())
+                tasks.create_task(self._recorder.run())
         finally:
+            self._metrics.leader.set(0)
             self._observers.stop()
+
+    def alive(self) -> str:
+        """Why this process cannot go on; empty if it can."""
+        if self._work is not None and self._work.done():
+            return "the controller has ended"
+        if self._queue.longest_look > STUCK_SECONDS:
+            return f"one job has been looked at for more than {STUCK_SECONDS:g} s"
+        return ""
+
+    def ready(self) -> str:
+        """Why no job is served, or could be after a change of leaders; empty if all is well."""
+        if not self.cluster.reachable:
+            return "the API server does not answer"
+        return "" if self._filled.is_set() else "what exists is being listed"
 
     async def stop(self) -> None:
         """Stop working; returns when nothing is under way any more."""
@@ -79,6 +118,8 @@ class Controller:
         record = READERS[kind](body)
         if record is None:
             return
+        if isinstance(record, JobRecord):
+            self._lag.saw(record)
         news = self._cache.remove(record) if change == "DELETED" else self._cache.put(record)
         if news:
             self._queue.add(record.key)

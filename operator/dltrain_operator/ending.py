@@ -35,6 +35,9 @@ from dltrain_operator.workers import FINISH_GRACE
 DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec"})
 """Failures that the operator decides on while the pods still work: they get no time to end by themselves."""
 
+NOT_STARTED: Final = frozenset({Reason.PENDING, Reason.BLOCKED, Reason.STARTING})
+"""Why a job does not run that has not run since it first asked for pods, or was resumed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -59,10 +62,22 @@ def find_outcome(job: DLTrainJob, observed: Observed, now: datetime) -> Outcome 
             return completion(group) if pod.exit_code == 0 else failure_of(pod, group)
     if observed.notes.refusal:
         return own_failure("InvalidSpec", observed.notes.refusal)
-    deadline = deadline_of(job, job.status)
-    if deadline is not None and deadline <= now and not job.spec.run_policy.suspend:
-        limit = short_duration(job.spec.run_policy.active_deadline_seconds or 0)
+    return None if job.spec.run_policy.suspend else overdue(job, now)
+
+
+def overdue(job: DLTrainJob, now: datetime) -> Outcome | None:
+    """The end of a job that has taken too long, to end or to start; None where there is time left."""
+    policy = job.spec.run_policy
+    deadline, startup = deadline_of(job, job.status), startup_deadline_of(job, job.status)
+    if deadline is not None and deadline <= now:
+        limit = short_duration(policy.active_deadline_seconds or 0)
         return own_failure("DeadlineExceeded", f"the job did not end within runPolicy.activeDeadlineSeconds, {limit}")
+    if startup is not None and startup <= now:
+        limit = short_duration(policy.startup_deadline_seconds or 0)
+        running = job.status.condition("Running")
+        why = f": {running.message}" if running is not None and running.message else ""
+        message = f"the job did not start within runPolicy.startupDeadlineSeconds, {limit}{why}"
+        return own_failure("DeadlineExceeded", message)
     return None
 
 
@@ -102,6 +117,14 @@ def deadline_of(job: DLTrainJob, status: JobStatus) -> datetime | None:
     """When a job has run for too long."""
     seconds = job.spec.run_policy.active_deadline_seconds
     return None if seconds is None or status.start_time is None else status.start_time + timedelta(seconds=seconds)
+
+
+def startup_deadline_of(job: DLTrainJob, status: JobStatus) -> datetime | None:
+    """When a job has waited for too long; None once it has run, for restarts have other limits."""
+    seconds, running = job.spec.run_policy.startup_deadline_seconds, status.condition("Running")
+    if seconds is None or status.start_time is None or running is None or running.reason not in NOT_STARTED:
+        return None
+    return status.start_time + timedelta(seconds=seconds)
 
 
 def ending_plan(job: DLTrainJob, outcome: Outcome, observed: Observed, now: datetime) -> Plan:

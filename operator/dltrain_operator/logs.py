@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 QUIET: tuple[str, ...] = ("kopf", "asyncio", "aiohttp.access")
 """Loggers whose messages below WARNING tell an administrator nothing."""
+
+current_job: Final[ContextVar[str]] = ContextVar("current_job", default="")
+"""The job that is being looked at, as namespace/name; tasks that are started then keep it."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -22,6 +26,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if job := current_job.get():
+            line["job"] = job
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -26,6 +26,8 @@ class Notes:
     """
     written_at: datetime | None = None
     """When this process last wrote the status."""
+    placing: bool = False
+    """Whether this process created the job's first pods and has not yet seen all of them on nodes."""
     trouble: str = ""
     """Why the last step failed; it is tried again."""
     refusal: str = ""

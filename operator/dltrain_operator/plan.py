@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
+from dltrain.api.policy import MANAGER
 from dltrain.errors import SpecError
 from dltrain_operator.actions import Plan
 from dltrain_operator.ending import ending_plan, find_outcome, finished_plan, rejected_plan
@@ -27,6 +29,12 @@ def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
         job = parse_job(observed.job.load())
     except SpecError as error:
         return rejected_plan(observed, error, now)
+    ours = job.spec.run_policy.managed_by == MANAGER
+    return plan_of(job, observed, now, site) if ours else Plan()
+
+
+def plan_of(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
+    """Decide what to do about a job that keeps the contract and is this operator's to run."""
     if job.status.finished:
         return finished_plan(job, observed, now)
     outcome = find_outcome(job, observed, now)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
 from dltrain.errors import ClusterError, UnavailableError
 from dltrain_operator.clock import utc_now
+from dltrain_operator.logs import current_job
+from dltrain_operator.metrics import Metrics
 from dltrain_operator.records import JobKey
 
 log = logging.getLogger(__name__)
@@ -29,11 +32,22 @@ class WorkQueue:
     fails is tried again, after delays that grow.
     """
 
-    def __init__(self, step: Step, workers: int, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, step: Step, workers: int, metrics: Metrics | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        """Prepare to work.
+
+        Args:
+            step: what to do about a job.
+            workers: how many jobs are looked at at one time.
+            metrics: where looks and their errors are counted.
+            clock: the time of day.
+        """
         self._step, self._workers, self._clock = step, workers, clock
+        self._metrics = metrics or Metrics()
         self._ready: asyncio.Queue[JobKey] = asyncio.Queue()
         self._waiting: set[JobKey] = set()
-        self._active: set[JobKey] = set()
+        self._active: dict[JobKey, float] = {}
         self._again: set[JobKey] = set()
         self._timers: dict[JobKey, asyncio.TimerHandle] = {}
         self._failures: dict[JobKey, int] = {}
@@ -56,6 +70,16 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = loop.call_at(due, self._ring, key)
 
+    @property
+    def depth(self) -> int:
+        """How many jobs wait to be looked at."""
+        return len(self._waiting)
+
+    @property
+    def longest_look(self) -> float:
+        """For how many seconds the longest look under way has taken."""
+        return time.monotonic() - min(self._active.values(), default=time.monotonic())
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -70,23 +94,27 @@ class WorkQueue:
         while True:
             key = await self._ready.get()
             self._waiting.discard(key)
-            self._active.add(key)
+            self._active[key] = time.monotonic()
             try:
                 await self._look_at(key)
             finally:
-                self._active.discard(key)
+                del self._active[key]
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
 
     async def _look_at(self, key: JobKey) -> None:
+        current_job.set("/".join(key))
         try:
-            again_at = await self._step(key)
+            with self._metrics.steps.time():
+                again_at = await self._step(key)
         except ClusterError as error:
+            self._metrics.errors.labels(type(error).__name__).inc()
             delay = self._next_delay(key, error)
             log.warning("%s/%s: %s; again in %.2g s", *key, error, delay)
             self.add_later(key, delay)
         except Exception:  # a defect that one job reveals must not stop the others
+            self._metrics.errors.labels("defect").inc()
             log.exception("%s/%s: failed", *key)
             self.add_later(key, LONGEST_DELAY)
         else:

@@ -20,8 +20,12 @@ from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.children.secret import identity_secret
 from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder, event_manifest
+from dltrain_operator.goodput import Goodput, held_gpus
 from dltrain_operator.identity import make_identity
+from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
+from dltrain_operator.metrics import Metrics
+from dltrain_operator.milestones import count_change
 from dltrain_operator.observed import Observed
 from dltrain_operator.observer import Observers
 from dltrain_operator.plan import make_plan
@@ -39,6 +43,8 @@ class Tools:
     cluster: Cluster
     observers: Observers
     recorder: Recorder
+    metrics: Metrics
+    lag: WatchLag
 
 
 class Reconciler:
@@ -47,6 +53,7 @@ class Reconciler:
     def __init__(self, tools: Tools, keys: MasterKeys, site: Site) -> None:
         self._cache, self._cluster = tools.cache, tools.cluster
         self._observers, self._recorder = tools.observers, tools.recorder
+        self._metrics, self._lag, self._goodput = tools.metrics, tools.lag, Goodput(tools.metrics)
         self._keys, self._site = keys, site
 
     async def __call__(self, key: JobKey) -> datetime | None:
@@ -61,12 +68,37 @@ class Reconciler:
         observed = self._cache.observed(key)
         if observed is None:
             self._observers.follow(key, None)
+            self._goodput.forget(key)
+            self._lag.forget(key)
             return None
         plan = make_plan(observed, utc_now(), self._site)
+        self._account(observed, plan)
         self._observers.follow(key, plan.observe)
         if plan.status is not None and not await self._write_status(observed.job, plan):
             return None
         return await self._carry_out(observed, plan)
+
+    def _account(self, observed: Observed, plan: Plan) -> None:
+        """Add up the GPU time of a job, and how soon its pods got their nodes."""
+        if plan.job is None:
+            return
+        key, now, notes = observed.job.key, utc_now(), observed.notes
+        progress = notes.group.progress if notes.group is not None else None
+        self._goodput.look(key, plan.job, held_gpus(plan.job, observed.pods), progress, now)
+        if notes.placing and all(pod.node for pod in observed.pods):
+            self._cache.note(key, placing=False)
+            self._observe_latency("scheduled", plan.job, now)
+
+    def _observe_latency(self, milestone: str, job: DLTrainJob, now: datetime) -> None:
+        if job.metadata.creation_timestamp is not None:
+            seconds = (now - job.metadata.creation_timestamp).total_seconds()
+            self._metrics.latency.labels(milestone).observe(max(0.0, seconds))
+
+    def _pods_created(self, plan: Plan) -> None:
+        """The pods of a plan exist; the first ones of a job are a milestone."""
+        if plan.job is not None and not plan.job.status.conditions:
+            self._cache.note(JobKey(plan.job.namespace, plan.job.name), placing=True)
+            self._observe_latency("created", plan.job, utc_now())
 
     async def _carry_out(self, observed: Observed, plan: Plan) -> datetime | None:
         """Do what follows the status."""
@@ -94,8 +126,12 @@ class Reconciler:
         except (StaleError, NotFoundError) as error:
             log.debug("%s/%s: %s", *job.key, error)
             return False
-        self._cache.put(job_record(answer))
+        self._cache.put(written := job_record(answer))
+        self._lag.wrote(written)
         self._cache.note(job.key, written_at=utc_now())
+        old = plan.job.status if plan.job is not None else JobStatus.model_validate(job.load()["status"])
+        created_at = plan.job.metadata.creation_timestamp if plan.job is not None else None
+        count_change(self._metrics, created_at, old, plan.status, utc_now())
         self._cache.issue(job.key, [(pod.index, pod.incarnation) for pod in plan.pods])
         for event in plan.events:
             log.info("%s/%s: %s: %s", *job.key, event.reason, event.note)
@@ -109,6 +145,8 @@ class Reconciler:
             work.append(self._ensure_identity(plan.job))
         await together(work)
         await together([self._create(pod.manifest) for pod in plan.pods])
+        if plan.pods:
+            self._pods_created(plan)
 
     async def _put_child(self, observed: Observed, child: Manifest) -> None:
         """Create a child, or apply it if it is known as the job's own.

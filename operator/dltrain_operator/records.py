@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,8 @@ class JobRecord:
     version: int = field(compare=False)
     """Its resourceVersion: a whole number that rises with every write."""
     deleting: bool
+    phase: str
+    """The phase in its status; empty while it has none."""
     document: str
     """Identity, spec and status as compact JSON; parsed when needed, so that an idle job costs little memory."""
 
@@ -112,7 +115,9 @@ Record = JobRecord | PodRecord | ChildRecord
 def job_record(job: Object) -> JobRecord:
     """The record of a DLTrainJob."""
     metadata = job["metadata"]
-    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "generation") if key in metadata}
+    kept = {
+        key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
+    }
     document = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -125,6 +130,7 @@ def job_record(job: Object) -> JobRecord:
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
         deleting="deletionTimestamp" in metadata,
+        phase=sys.intern(job.get("status", {}).get("phase", "")),
         document=json.dumps(document, separators=(",", ":"), sort_keys=True),
     )
 

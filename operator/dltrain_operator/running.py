@@ -16,7 +16,7 @@ from dltrain_operator.children.metadata import Manifest, hashed
 from dltrain_operator.children.network_policy import worker_network_policy
 from dltrain_operator.children.pod import Place, worker_pod
 from dltrain_operator.children.service import worker_service
-from dltrain_operator.ending import deadline_of, read_account
+from dltrain_operator.ending import deadline_of, read_account, startup_deadline_of
 from dltrain_operator.events import JobEvent
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.pace import earliest
@@ -89,7 +89,9 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
         pods=tuple(new_pod(job, seat, status, site) for seat in seats if seat.create),
         remove=tuple(pod for seat in seats for pod in seat.remove),
         observe=target(job, seats[0], status),
-        requeue_at=earliest([deadline_of(job, status), *(seat.retry_at for seat in seats)]),
+        requeue_at=earliest(
+            [deadline_of(job, status), startup_deadline_of(job, status), *(seat.retry_at for seat in seats)]
+        ),
     )
     events = [replacement_event(job, seat) for seat in crew.lost]
     return with_status(plan, job.status, status, observed.notes.written_at, now, *events)

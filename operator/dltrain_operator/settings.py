@@ -42,7 +42,12 @@ class Settings:
     requests: int = 64
     """How many requests to the Kubernetes API may be under way at one time; 1,000 pods are made in batches of this."""
     health_port: int = 0
-    """The port where /healthz answers while the operator works; 0 for none."""
+    """The port of /healthz, /readyz and /metrics; 0 for none."""
+    leader_election: bool = True
+    """Whether at most one of several operators works, by a Lease in the operator's namespace."""
+    identity: str = ""
+    """The name by which this operator holds the Lease; the same after a restart, and no other's: a pod's name is.
+    Default: a new one for each process, which makes a restart wait until the lease has expired."""
     log_level: str = "INFO"
     """The least severe messages that are logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"
@@ -78,6 +83,17 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def is_true(text: str) -> bool:
+    """Whether a word means yes.
+
+    Raises:
+        ValueError: it is neither true nor false.
+    """
+    if text not in {"true", "false"}:
+        raise ValueError(text)
+    return text == "true"
+
+
 FLAGS: Final[tuple[tuple[str, str, Any, dict[str, Any]], ...]] = (
     (
         "--kubeconfig",
@@ -100,7 +116,19 @@ FLAGS: Final[tuple[tuple[str, str, Any, dict[str, Any]], ...]] = (
     ("--image", "DLTRAIN_TRAINER_IMAGE", DEFAULT_IMAGE, {"help": "the trainer image of jobs that name none"}),
     ("--workers", "DLTRAIN_WORKERS", 16, {"type": int, "help": "jobs looked at at one time"}),
     ("--requests", "DLTRAIN_REQUESTS", 64, {"type": int, "help": "requests to Kubernetes at one time"}),
-    ("--health-port", "DLTRAIN_HEALTH_PORT", 0, {"type": int, "help": "where /healthz answers; 0 for nowhere"}),
+    ("--health-port", "DLTRAIN_HEALTH_PORT", 0, {"type": int, "help": "of /healthz, /readyz and /metrics; 0 for none"}),
+    (
+        "--leader-election",
+        "DLTRAIN_LEADER_ELECTION",
+        "true",
+        {"type": is_true, "metavar": "true|false", "help": "whether at most one of several operators works"},
+    ),
+    (
+        "--identity",
+        "DLTRAIN_IDENTITY",
+        "",
+        {"help": "how this operator signs the Lease: the pod's name, say; default: a new name for each process"},
+    ),
     (
         "--log-level",
         "DLTRAIN_LOG_LEVEL",

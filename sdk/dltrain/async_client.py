@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -11,6 +12,7 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Results
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
+from dltrain.client import Client
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
@@ -30,6 +32,7 @@ class AsyncClient:
     def __init__(
         self, namespace: str | None = None, *, context: str | None = None, kubeconfig: str | Path | None = None
     ) -> None:
+        self._context, self._kubeconfig = context, kubeconfig
         self._connection = AsyncConnection.to(context, Path(kubeconfig) if kubeconfig else None)
         self.namespace = namespace or self._connection.namespace
         """The namespace that jobs are in, unless they name one themselves."""
@@ -74,6 +77,11 @@ class AsyncClient:
     async def result(self, name: str, timeout: float | None = None) -> Results:  # noqa: ASYNC109 - as in Client
         """What a job produced; see Client.result."""
         return await self._run(verbs.result(self.namespace, name, timeout))
+
+    async def download(self, name: str, folder: str | Path, *, image: str = "") -> Sequence[Path]:
+        """Copy a job's artefacts to this machine, in a thread; see Client.download."""
+        blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
+        return await asyncio.to_thread(blocking.download, name, folder, image=image)
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""

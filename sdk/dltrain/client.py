@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Results
+from dltrain.artefacts import CLAIM, address_of, copied_from_bucket, copied_from_claim
 from dltrain.connection import Connection, connect
 from dltrain.driver import Driver
 from dltrain.effects import Program
@@ -131,6 +132,30 @@ class Client:
             WaitTimeoutError: the time is up.
         """
         return self._run(verbs.result(self.namespace, name, timeout))
+
+    def download(self, name: str, folder: str | Path, *, image: str = "") -> Sequence[Path]:
+        """Copy a job's artefacts to this machine: the model, checkpoints, report and metrics.
+
+        From a volume claim they come through a small pod of the job's namespace that mounts it to be read only.
+
+        Args:
+            name: the job.
+            folder: where to.
+            image: of that pod; the one of the job's own pods by default.
+
+        Returns:
+            The files.
+
+        Raises:
+            NotFoundError: there are no artefacts, or they were lost with the job's first pod.
+            SpecError: the job has no pods any more, and no image was named.
+        """
+        job = self.get(name)
+        uri = address_of(job)
+        if not uri.startswith(CLAIM):
+            return copied_from_bucket(uri, Path(folder))
+        known = job.spec.workers.image or next((pod.image for pod in self.pods(name)), "")
+        return copied_from_claim(self._connection, job, uri, Path(folder), image or known)
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
@@ -14,6 +15,7 @@ from kubernetes import client
 from dltrain.access import ANSWER_SECONDS, CONNECT_SECONDS, Access, Signed, access, json_object, lines_of
 from dltrain.driver import Driver
 from dltrain.effects import JSON, MERGE_PATCH, Query, Request
+from dltrain.errors import ClusterError
 from dltrain.requests import ask
 
 
@@ -72,6 +74,38 @@ class Connection:
             yield iter(opened.next, None)
         finally:
             opened.close()
+
+    def execute(self, path: str, command: list[str], container: str) -> Iterator[bytes]:
+        """Run a command in a pod; what it writes, as it comes.
+
+        Args:
+            path: of the pod.
+            command: the program and its arguments.
+            container: of the pod.
+
+        Raises:
+            ClusterError: it cannot be run, or ends with an error.
+        """
+        from kubernetes.stream import ws_client  # noqa: PLC0415 - only copying from volumes needs it
+        from websocket import WebSocketException  # noqa: PLC0415 - comes with kubernetes
+
+        query: Query = {"container": container, "stdout": True, "stderr": True}
+        signed = self._access.signed(Request("GET", f"{path}/exec", query))
+        words = "".join(f"&command={quote(word, safe='')}" for word in command)
+        url = ws_client.get_websocket_url(signed.url + words, [])
+        lower = {name.lower(): value for name, value in signed.headers.items()}
+        try:
+            socket = ws_client.WSClient(self._access.api.configuration, url, lower, capture_all=False, binary=True)
+        except (WebSocketException, OSError) as error:
+            raise ClusterError(f"cannot run a command in the pod {path.rpartition('/')[2]}: {error}") from error
+        while socket.is_open():
+            socket.update(timeout=1)
+            if found := socket.read_channel(ws_client.STDOUT_CHANNEL):
+                yield found
+        yield socket.read_channel(ws_client.STDOUT_CHANNEL)
+        if socket.returncode:
+            told = bytes(socket.read_channel(ws_client.STDERR_CHANNEL)).decode(errors="replace").strip()
+            raise ClusterError(f"the command ended with exit code {socket.returncode}: {told}")
 
     def _answer(self, request: Request, patience: float | None) -> urllib3.BaseHTTPResponse:
         with self._own_exceptions():

@@ -47,7 +47,10 @@ OUTPUT_VARIABLE: Final = "DLTRAIN_OUTPUT_DIR"
 REPORT_VARIABLE: Final = "DLTRAIN_REPORT_SOCKET"
 ATTEMPT_VARIABLE: Final = "DLTRAIN_ATTEMPT"
 RANK_VARIABLE: Final = "DLTRAIN_RANK"
+SNAPSHOT_VARIABLE: Final = "DLTRAIN_SNAPSHOT_DIR"
 
+EXIT_TOLD_TO_END: Final = 143
+"""A rank, or an agent, that exits with it was told to end and has kept what it did: nobody's failure."""
 EXIT_DO_NOT_RETRY: Final = 64
 """A rank that exits with it ends the job at once; an agent that exits with it has decided the job failed."""
 

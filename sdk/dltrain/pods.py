@@ -26,6 +26,8 @@ class WorkerPod(StatusModel):
     """Where it runs; empty while it waits."""
     phase: str = ""
     """Pending, Running, Succeeded or Failed; Terminating while it is being deleted."""
+    image: str = ""
+    """What it runs."""
     message: str = ""
     """Why it waits, where that is known."""
 
@@ -57,6 +59,7 @@ def worker_pod(manifest: Mapping[str, Any], slots: int) -> WorkerPod:
         incarnation=int(metadata["labels"][INCARNATION_LABEL]),
         ranks=tuple(range(index * slots, (index + 1) * slots)),
         node=manifest.get("spec", {}).get("nodeName") or "",
+        image=next((each["image"] for each in manifest.get("spec", {}).get("containers", ())), ""),
         phase="Terminating" if metadata.get("deletionTimestamp") else phase,
         message=(waits or "") if phase == "Pending" else "",
     )

@@ -45,6 +45,11 @@ BENCHMARKS: Final = {
     "metrics": Benchmark(
         "tests.bench.metrics", "ranking metrics of a million scores, beside scikit-learn", seconds=300
     ),
+    "scale": Benchmark(
+        "tests.bench.scale",
+        "1,000 jobs at once beside Indexed Jobs; 10,000 idle ones (half an hour; BENCH_JOBS, BENCH_IDLE)",
+        seconds=3600,
+    ),
     "trainer": Benchmark(
         "tests.bench.trainer", "training beside torchrun, DDP and torchvision; scaling (half an hour)", seconds=7200
     ),

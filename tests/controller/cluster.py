@@ -64,6 +64,10 @@ class OperatorProcess:
     arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     starts: int = field(default=0)
+    identity: str = "the-tests"
+    """As whom it holds the lease; another process that is to be elected against it needs another."""
+    serves: str = READY
+    """What it logs once it does what it is started for."""
 
     @property
     def log(self) -> str:
@@ -77,10 +81,11 @@ class OperatorProcess:
             return
         self.starts += 1
         command = [sys.executable, "-m", "dltrain_operator", "--kubeconfig", str(operator_kubeconfig(self.server))]
+        command += ["--identity", self.identity]
         environment = {**os.environ, "PYTHONWARNINGS": "default"}
         with self._log_file().open("wb") as log:
             self.process = subprocess.Popen([*command, *self.arguments], stdout=log, stderr=log, env=environment)
-        wait_for("the operator to serve jobs", lambda: self._alive() and READY in self.log)
+        wait_for("the operator to serve jobs", lambda: self._alive() and self.serves in self.log)
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -106,7 +111,7 @@ class OperatorProcess:
         return True
 
     def _log_file(self) -> Path:
-        return self.server.folder / f"operator-{self.starts}.log"
+        return self.server.folder / f"operator-{self.identity}-{self.starts}.log"
 
 
 @dataclass

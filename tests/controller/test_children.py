@@ -43,10 +43,16 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
         "metadata": {"name": "cifar", "namespace": "ml", "uid": UID},
         "spec": {
             "workers": {"replicas": 2, "resources": {"limits": {}, "requests": {}}, "template": {}},
+            "scheduling": {},
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"keep": 3},
-            "runPolicy": {"suspend": False, "backoffLimit": 1, "cleanPodPolicy": "Running"},
+            "runPolicy": {
+                "suspend": False,
+                "backoffLimit": 1,
+                "cleanPodPolicy": "Running",
+                "managedBy": "dltrain.io/operator",
+            },
         },
     }
 

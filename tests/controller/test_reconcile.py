@@ -12,7 +12,9 @@ from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, Unav
 from dltrain_operator.apply import RefusedError, StaleError
 from dltrain_operator.cache import Cache
 from dltrain_operator.events import Recorder
+from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
+from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.reconcile import Reconciler, Tools
 from dltrain_operator.records import job_record
@@ -65,9 +67,11 @@ class Bench:
         given = job_object(replicas=1, **job)
         self.cluster, self.cache = FaultyCluster(given), Cache()
         self.cache.put(job_record(given))
+        self.metrics, self.lags = Metrics(), list[float]()
+        self.lag = WatchLag(self.lags.append)
         observers = Observers(KEYS, lambda *_: None)
         cluster: Any = self.cluster
-        tools = Tools(self.cache, cluster, observers, Recorder(self.cluster.create))
+        tools = Tools(self.cache, cluster, observers, Recorder(self.cluster.create), self.metrics, self.lag)
         self.look = Reconciler(tools, KEYS, SITE)
 
     def notes(self) -> Any:

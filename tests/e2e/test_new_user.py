@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dltrain.watch import job_path
+from tests.e2e.jobs import example
 from tests.e2e.live import Space
+from tests.sdk.builders import job
 from tests.wheel import install_wheel, uv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(uv() is None, reason="needs uv, which `make install` puts there")]
@@ -30,6 +33,25 @@ def test_a_job_is_written_submitted_followed_and_looked_at(space: Space, tmp_pat
     assert dltrain("watch", "first", *where).startswith("first  Succeeded")
     assert dltrain("list", "-o", "name", *where) == "first\n"
     dltrain("delete", "first", "--wait", "--timeout", "60", *where)
+
+
+def test_what_a_job_has_stored_is_copied_to_this_machine(space: Space, tmp_path: Path) -> None:
+    space.apply(example("01-fashion-cnn", "storage.yaml"))
+    text = "hello " * 300_000
+    code = "import os, pathlib; here = pathlib.Path(os.environ['DLTRAIN_OUTPUT_DIR'], 'deep'); here.mkdir(parents=True)"
+    code += f"; (here / 'file').write_text('hello ' * {len(text) // 6})"
+    made = job({"command": ["python3", "-c", code], "storage": {"claimName": "models"}}, name="stores")
+    client = space.client
+    client.submit(made)
+    client.wait("stores", timeout=120)
+    results = {"artifacts": f"pvc://models/stores-{client.get('stores').metadata.uid[:8]}"}
+    client._connection.request(
+        "PATCH", f"{job_path(space.name, 'stores')}/status", body={"status": {"results": results}}
+    )
+    files = client.download("stores", tmp_path / "copy")
+    assert files == [tmp_path / "copy" / "deep" / "file"]
+    assert files[0].read_text() == text
+    assert "reader" not in space.kubectl("get", "pods", "-o", "name")
 
 
 def test_a_function_runs_on_the_cluster(space: Space, tmp_path: Path) -> None:

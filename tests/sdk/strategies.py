@@ -40,6 +40,11 @@ def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+SCHEDULING: Final = some(
+    priorityClassName=NAMES,
+    topologyKey=st.sampled_from(["topology.kubernetes.io/zone", "rack"]),
+    queueName=NAMES,
+)
 COMMAND: Final = st.builds(lambda program, rest: [program, *rest], PROGRAMS, st.lists(TEXT, max_size=4))
 POLICY: Final = some(
     suspend=st.booleans(),
@@ -47,6 +52,8 @@ POLICY: Final = some(
     activeDeadlineSeconds=st.integers(1, 31_536_000),
     ttlSecondsAfterFinished=st.integers(0, 31_536_000),
     cleanPodPolicy=st.sampled_from(["Running", "All"]),
+    startupDeadlineSeconds=st.integers(1, 31_536_000),
+    managedBy=st.sampled_from(["dltrain.io/operator", "kueue.x-k8s.io/multikueue"]),
 )
 WORK: Final = st.one_of(
     st.fixed_dictionaries({"pipeline": pipelines("horovod")}, optional={"backend": st.just("horovod")}),
@@ -57,7 +64,8 @@ SPECS: Final = merged(
     WORK,
     some(
         workers=WORKERS,
-        checkpoint=some(keep=st.integers(1, 1000)),
+        scheduling=SCHEDULING,
+        checkpoint=some(everySeconds=st.integers(0, 86_400), keep=st.integers(1, 1000)),
         storage=st.builds(lambda name: {"claimName": name}, NAMES),
         runPolicy=POLICY,
     ),

@@ -27,6 +27,7 @@ def test_there_are_examples() -> None:
 def test_what_a_job_does_not_say_has_a_default() -> None:
     assert job({"pipeline": PIPELINE}).to_dict()["spec"] == {
         "workers": {"replicas": 1, "resources": {"limits": {}, "requests": {}}, "template": {}},
+        "scheduling": {},
         "backend": "horovod",
         "pipeline": {
             "data": {
@@ -54,8 +55,13 @@ def test_what_a_job_does_not_say_has_a_default() -> None:
             "evaluate": {},
             "export": {"formats": ["safetensors"]},
         },
-        "checkpoint": {"keep": 3},
-        "runPolicy": {"suspend": False, "backoffLimit": 3, "cleanPodPolicy": "Running"},
+        "checkpoint": {"everySeconds": 60, "keep": 3},
+        "runPolicy": {
+            "suspend": False,
+            "backoffLimit": 3,
+            "cleanPodPolicy": "Running",
+            "managedBy": "dltrain.io/operator",
+        },
     }
 
 

@@ -51,6 +51,11 @@ class Group:
     failure: Failure | None = None
 
     @property
+    def interrupted(self) -> bool:
+        """Whether the attempt has ended because a worker was told to end."""
+        return self.attempt.lost or any(rank.interrupted for rank in self.attempt.exits)
+
+    @property
     def over(self) -> bool:
         """Whether the job has ended, for good or ill; final."""
         return self.state in {"succeeded", "failed"}
@@ -260,7 +265,7 @@ def judge(group: Group) -> Step:
     well = [rank for rank in attempt.exits if rank.exit_code == 0]
     if len(well) == group.replicas * group.slots and attempt.launcher == "exit code 0":
         return replace(group, state="succeeded"), (FinishJob(0),)
-    if attempt.lost:
+    if group.interrupted:
         return gather(replace(group, state="gathering"))
     failure = root_cause(attempt.exits, group.number, attempt.launcher or "no end", attempt.launcher_log)
     restarts = group.user_restarts + 1

@@ -16,7 +16,7 @@ from dltrain.errors import SpecError
 from dltrain.reporting import reporter
 from dltrain_trainer.distributed import connect
 from dltrain_trainer.distributed.device import rank_device
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import ToldToEndError, TrainerError
 from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
@@ -29,15 +29,17 @@ def main() -> None:
     """Run every stage; a failed rank ends at once, so that the first to fail is the first to end."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        run_stages()
+        code = run_stages()
     except (TrainerError, SpecError) as error:
         fail("\n".join(f"error: {line}" for line in str(error).splitlines()))
     except BaseException:  # noqa: BLE001 - whatever it is, this rank must not wait for others at exit
         fail(traceback.format_exc())
+    else:
+        sys.exit(code)
 
 
-def run_stages() -> None:
-    """Run the pipeline of the job that the environment names.
+def run_stages() -> int:
+    """Run the pipeline of the job that the environment names; the exit code.
 
     Raises:
         SpecError: the job file is not a valid pipeline job.
@@ -55,10 +57,22 @@ def run_stages() -> None:
     device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
-    for name, stage in stages_of(pipeline).items():
-        run.progress.stage(name)
-        stage(run)
+    run.snapshots = Path(folder) if (folder := os.environ.get(names.SNAPSHOT_VARIABLE)) else None
+    code = run_each(run)
     communicator.close()
+    return code
+
+
+def run_each(run: Run) -> int:
+    """Run every stage, or those before one in which a rank is told to end; the exit code."""
+    try:
+        for name, stage in stages_of(run.pipeline).items():
+            run.progress.stage(name)
+            stage(run)
+    except ToldToEndError as told:
+        run.progress.say(str(told))
+        return names.EXIT_TOLD_TO_END
+    return 0
 
 
 def path_from(variable: str) -> Path:

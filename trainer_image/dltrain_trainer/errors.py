@@ -9,5 +9,9 @@ class DataError(TrainerError):
     """The data is missing, damaged, or not what the job says."""
 
 
+class ToldToEndError(Exception):
+    """A rank was told to end, and the state of training is kept: no failure of anybody's."""
+
+
 class CheckpointError(TrainerError):
     """A checkpoint or artefact cannot be written or read."""

@@ -1,4 +1,4 @@
-"""`python -m dltrain_trainer.predict ARTEFACT INPUT`: what an exported model says of some samples, a JSON object each."""
+"""`python -m dltrain_trainer.predict ARTEFACT INPUT`: what an exported model says of samples, a JSON object each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dltrain_trainer.evaluation.predict import PROBABILITIES
 from dltrain_trainer.export.artifact import DESCRIPTION, load
 
 BATCH: Final = 256
+WRONG_INPUT: Final = 2
 Model = Callable[[NDArray[Any]], Tensor]
 """Raw samples, shape (n, ...) -> logits or values, shape (n, K)."""
 
@@ -116,7 +117,8 @@ def read_samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     """
     kind = "pictures" if path.is_dir() else READERS.get(path.suffix.lower())
     if kind is None:
-        raise DataError(f"{path}: must be .npy, .npz, .csv, a picture or a folder of them (got {path.suffix or 'none'})")
+        found = path.suffix or "no suffix"
+        raise DataError(f"{path}: must be .npy, .npz, .csv, a picture or a folder of pictures (got {found})")
     try:
         samples = FORMATS[kind](path, shape)
     except (OSError, ValueError, KeyError) as error:
@@ -175,7 +177,7 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(said))  # noqa: T201 - the output
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the output
-        return 1
+        return WRONG_INPUT
     return 0
 
 

@@ -33,6 +33,8 @@ class Run:
     progress: Progress
     data: PreparedData = field(init=False)
     artifact: Artifact = field(init=False)
+    snapshots: Path | None = None
+    """The folder for snapshots in the pod's memory, where an agent has made one."""
     precision: str = "fp32"
     """What training computed in."""
     train_seconds: float = 0.0

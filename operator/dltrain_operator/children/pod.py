@@ -9,6 +9,7 @@ from dltrain import names
 from dltrain.api.job import DLTrainJob
 from dltrain_operator.children.metadata import Manifest, child_metadata
 from dltrain_operator.children.overlay import overlay
+from dltrain_operator.children.scheduling import placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 
 USER_ID: Final = 1000
@@ -45,7 +46,7 @@ def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
         place: the pod's place in it.
         image: the image of jobs that name none.
     """
-    identity = pod_identity(job, place)
+    identity = overlay(pod_identity(job, place), {"metadata": queue_metadata(job)})
     ours = overlay({"spec": pod_spec(job, image)}, identity)
     return overlay(overlay(ours, job.spec.workers.template), identity)
 
@@ -100,7 +101,7 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
             "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "affinity": spread(job),
+        **placement(job),
         "containers": [worker_container(job, image)],
         "volumes": volumes(job),
     }
@@ -177,13 +178,3 @@ def source_volumes(job: DLTrainJob) -> list[Manifest]:
         return []
     source = {"claimName": claim, "readOnly": True}  # else the kubelet may give its files to the pod's group
     return [{"name": SOURCE_VOLUME, "persistentVolumeClaim": source}]
-
-
-def spread(job: DLTrainJob) -> Manifest:
-    """A wish, not a demand, that the workers of a job run on different nodes."""
-    term = {
-        "labelSelector": {"matchLabels": {names.JOB_LABEL: job.name}},
-        "topologyKey": "kubernetes.io/hostname",
-    }
-    preference = {"weight": 100, "podAffinityTerm": term}
-    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}

@@ -83,6 +83,8 @@ class RankExit(StatusModel):
     """The signal's name, as in SIGSEGV."""
     stopped: bool = False
     """Whether it ended because its agent was told to stop it: not a cause of anything."""
+    interrupted: bool = False
+    """Whether it ended because some rank was told to, with its state kept: nobody's failure."""
     out_of_memory: bool = False
     """Whether the kernel killed it for exceeding the pod's memory limit."""
     time: float

@@ -12,6 +12,7 @@ from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint, RunPolicy, Storage
+from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import JobStatus
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
@@ -113,12 +114,14 @@ class JobSpec(SpecModel):
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"workers", "backend", "pipeline", "command", "storage", "checkpoint"}
+        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint"}
     )
     """Fields that cannot change once the job exists; runPolicy can."""
 
     workers: Workers = Workers()
     """The pods that train."""
+    scheduling: Scheduling = Scheduling()
+    """What the scheduler and a queue are told of the workers."""
     backend: Literal["horovod", "ddp"] = "horovod"
     """What sums the gradients of a pipeline job: horovod, or ddp (torch.distributed: gloo, or NCCL on GPUs)."""
     pipeline: Pipeline | None = None

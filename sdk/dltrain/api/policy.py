@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -12,24 +12,42 @@ CLAIM_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-
 """An RFC 1123 subdomain."""
 
 
+MANAGER: Final = "dltrain.io/operator"
+"""The manager of jobs that name none: this project's operator."""
+
+
 class RunPolicy(SpecModel):
     """When a job runs, when it is given up and what remains of it."""
+
+    immutable: ClassVar[frozenset[str]] = frozenset({"managed_by"})
+    """Fields that cannot change once the job exists."""
 
     suspend: bool = False
     """Whether the job is to hold no pods for now; training resumes from the last checkpoint."""
     backoff_limit: Annotated[int, Field(ge=0, le=1000)] = 3
     """How often the ranks are started again after an error of their own; lost pods do not count."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
-    """The longest the job may run, counted from startTime. Default: no limit."""
+    """The longest the job may run, counted from startTime. Default: no limit.
+    A suspension ends the count, and a resumed job begins it anew."""
+    startup_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """The longest the job may wait, in a queue too, from startTime until its first attempt runs. Default: no limit."""
     ttl_seconds_after_finished: Seconds | None = None
     """How long the finished job is kept before it is deleted. Default: for ever."""
     clean_pod_policy: Literal["Running", "All"] = "Running"
     """Which pods are deleted when the job ends: Running (finished ones stay for their logs) or All."""
+    managed_by: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-A-Za-z0-9_.]+$", max_length=63),
+        Form("must be a domain, a slash and a name", f"write it as in {MANAGER}"),
+    ] = MANAGER
+    """The controller that runs the job; dltrain's operator leaves one alone that names another (MultiKueue, say)."""
 
 
 class Checkpoint(SpecModel):
-    """The training state kept on the storage; written at the end of every epoch."""
+    """The training state kept on the storage; in between it is kept in the workers' memory, every few steps."""
 
+    every_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """Seconds between two checkpoints; 0 for one after every epoch. There is always one at the end of training."""
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
     """How many of the newest checkpoints are kept."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, running
+from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, predicting, running
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
@@ -37,12 +37,14 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "explain": insight.explain,
     "events": insight.events,
     "top": insight.top,
+    "artefacts": jobs.artefacts,
     "suspend": jobs.suspend,
     "resume": jobs.resume,
     "scale": jobs.scale,
     "delete": jobs.delete,
     "diff": insight.diff,
     "convert": authoring.convert,
+    "predict": predicting.predict,
     "models": catalogue.models,
     "transforms": catalogue.transforms,
     "ui": page.ui,

@@ -1,8 +1,9 @@
-"""Commands about jobs on a cluster: list, status, logs, suspend, resume, scale, delete."""
+"""Commands about jobs on a cluster: list, status, logs, artefacts, suspend, resume, scale, delete."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,6 +73,30 @@ def logs(
     """
     for line in client_of(namespace, context, kubeconfig).logs(name, rank, follow=follow, tail=tail, since=since):
         typer.echo(line)
+
+
+def artefacts(
+    name: Name,
+    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Copy them there.", show_default=False)] = None,
+    image: Annotated[str, typer.Option(metavar="IMAGE", help="Of the pod that reads a volume.")] = "",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Say where a job's model and metrics are, or copy them.
+
+    From a volume claim they are copied through a small pod that mounts it.
+
+    Example: dltrain artefacts fashion-cnn --to model
+    """
+    from dltrain.artefacts import address_of  # noqa: PLC0415 - it imports the models
+
+    client = client_of(namespace, context, kubeconfig)
+    if to is None:
+        typer.echo(address_of(client.get(name)))
+        return
+    for file in client.download(name, to, image=image):
+        typer.echo(file)
 
 
 def suspend(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:

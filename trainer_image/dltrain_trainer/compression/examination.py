@@ -28,6 +28,8 @@ from dltrain_trainer.export.onnx import join, preprocessing_graph
 
 RAW_SAMPLES = 32
 """So many are timed."""
+BUDGET_SECONDS = 0.6
+"""How long each batch size and number of threads is timed, unless a model is too slow for that."""
 
 Answers = tuple[dict[str, float], float]
 """The metrics of a graph, and its agreement with the trained model."""
@@ -118,7 +120,7 @@ class Examination:
         whole = self.whole(graph)
         self._original = self._original or whole
         candidate = Candidate(label, product.subject.model, self.prepared.shape[1:], whole, metrics, same)
-        return measured(candidate, self._original, raw_of(self.split)).to_dict()
+        return measured(candidate, self._original, raw_of(self.split), BUDGET_SECONDS).to_dict()
 
 
 def raw_of(split: Split) -> NDArray[Any]:

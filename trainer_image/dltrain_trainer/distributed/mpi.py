@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Sequence
 from typing import Final, TypeVar
@@ -21,6 +22,7 @@ class MpiRanks:
     """
 
     def __init__(self) -> None:
+        start_mpi()
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self.team = MpiTeam(self._world)
@@ -47,3 +49,10 @@ class MpiRanks:
         arrived = self._world.Ibarrier()
         while not arrived.Test():
             time.sleep(REST_SECONDS)
+
+
+def start_mpi() -> None:
+    """Start MPI where the import of mpi4py has not: in a rank that was forked from a process which must not."""
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
+        atexit.register(MPI.Finalize)

@@ -97,6 +97,16 @@ class TrainingObserver:
         )
         return Epoch(epoch + 1, speed, {}, split)
 
+    def settle(self) -> None:
+        """Let readers see the steps done so far on record: before a snapshot that says they are done."""
+        self._write()
+
+    def make_durable(self) -> None:
+        """Put the steps done so far on record for good: before a checkpoint that says they are done."""
+        self._write()
+        if self.records is not None:
+            self.records.sync()
+
     def epoch_ends(self, step: int, done: Epoch, metrics: Mapping[str, float]) -> None:
         """An epoch is over: a step that a checkpoint has done is on record first.
 

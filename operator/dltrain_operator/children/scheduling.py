@@ -1,0 +1,57 @@
+"""What a pod tells the scheduler and a queue: its neighbours, its priority, the group it is admitted with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dltrain import names
+from dltrain.api.job import DLTrainJob
+from dltrain_operator.children.metadata import Manifest
+
+KUEUE: Final = "kueue.x-k8s.io"
+
+
+def placement(job: DLTrainJob) -> Manifest:
+    """The parts of a pod's spec that say where it may run."""
+    scheduling = job.spec.scheduling
+    priority = {"priorityClassName": scheduling.priority_class_name} if scheduling.priority_class_name else {}
+    return {"affinity": {**spread(job), **together(job)}, **priority}
+
+
+def spread(job: DLTrainJob) -> Manifest:
+    """A wish, not a demand, that the workers of a job run on different nodes."""
+    preference = {"weight": 100, "podAffinityTerm": {**own_pods(job), "topologyKey": "kubernetes.io/hostname"}}
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}
+
+
+def together(job: DLTrainJob) -> Manifest:
+    """The demand that all workers run where one node label has one value, if the job names a label."""
+    key = job.spec.scheduling.topology_key
+    if key is None:
+        return {}
+    term = {**own_pods(job), "topologyKey": key}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def own_pods(job: DLTrainJob) -> Manifest:
+    """What selects the pods of a job."""
+    return {"labelSelector": {"matchLabels": {names.JOB_LABEL: job.name}}}
+
+
+def queue_metadata(job: DLTrainJob) -> Manifest:
+    """The labels and annotations by which Kueue admits the workers as one plain-pod group; none without a queue.
+
+    Kueue's webhook adds a scheduling gate to each pod and takes it away from all of them when the quota suffices; a
+    group that is evicted has its pods deleted, and those that the operator makes in their places wait again.
+    https://kueue.sigs.k8s.io/docs/tasks/run/plain_pods/
+    """
+    queue = job.spec.scheduling.queue_name
+    if queue is None:
+        return {}
+    return {
+        "labels": {
+            f"{KUEUE}/queue-name": queue,
+            f"{KUEUE}/pod-group-name": f"{job.name}-{job.metadata.uid[:8]}",
+        },
+        "annotations": {f"{KUEUE}/pod-group-total-count": str(job.spec.workers.replicas)},
+    }

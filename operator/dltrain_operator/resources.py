@@ -1,0 +1,36 @@
+"""Where the Kubernetes API serves what the operator reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dltrain import names
+
+RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
+    names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
+    "Pod": ("/api/v1", "pods"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Secret": ("/api/v1", "secrets"),
+    "Service": ("/api/v1", "services"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "Event": ("/apis/events.k8s.io/v1", "events"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+}
+"""Kind -> where the API serves it."""
+METHODS: Final = {
+    "get": "GET",
+    "list": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
+"""Kubernetes' verb, as a role names it -> HTTP's method."""
+
+
+def path_of(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
+    """Where the API serves an object, or without a name all of that kind."""
+    prefix, plural = RESOURCES[kind]
+    space = f"namespaces/{namespace}" if namespace else ""
+    return "/".join(part for part in (prefix, space, plural, name, subresource) if part)

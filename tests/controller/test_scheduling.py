@@ -1,0 +1,94 @@
+"""When and where pods are placed, and what becomes of jobs that wait for too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dltrain_operator.children.pod import Place, worker_pod
+from tests.controller.builders import SITE, UID, job, later, parsed, plan, pod, running, status_after, with_status
+from tests.controller.cluster import Space
+
+UNPLACED = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+LIMIT = {"startupDeadlineSeconds": 300}
+
+
+def made(**scheduling: Any) -> dict[str, Any]:
+    """The pod of a worker of a job with this scheduling."""
+    place = Place(0, 1, "1", past_attempts=0, user_restarts=0)
+    return worker_pod(parsed(replicas=3, scheduling=scheduling), place, SITE.image)
+
+
+def test_a_priority_class_is_handed_on() -> None:
+    assert made(priorityClassName="high")["spec"]["priorityClassName"] == "high"
+    assert "priorityClassName" not in made()["spec"]
+
+
+def test_workers_are_kept_where_one_label_has_one_value() -> None:
+    rule = {"labelSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}}, "topologyKey": "rack"}
+    assert made(topologyKey="rack")["spec"]["affinity"]["podAffinity"] == {
+        "requiredDuringSchedulingIgnoredDuringExecution": [rule]
+    }
+    assert "podAffinity" not in made()["spec"]["affinity"]
+
+
+def test_a_queue_admits_the_workers_as_one_group() -> None:
+    metadata = made(queueName="research")["metadata"]
+    labels = {key: value for key, value in metadata["labels"].items() if "kueue" in key}
+    assert labels == {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/pod-group-name": f"cifar-{UID[:8]}"}
+    assert metadata["annotations"] == {"kueue.x-k8s.io/pod-group-total-count": "3"}
+    assert "kueue" not in str(made())
+
+
+def test_a_job_that_another_controller_manages_is_left_alone() -> None:
+    assert plan(job(policy={"managedBy": "kueue.x-k8s.io/multikueue"})).quiet
+
+
+# ------------------------------------------------------------ the deadline of the start
+def waiting(policy: dict[str, Any]) -> Any:
+    """A job whose pods were asked for at NOW, and which the scheduler has no place for."""
+    fresh = job(policy=policy)
+    asked = with_status(fresh, status_after(fresh))
+    return with_status(asked, status_after(asked, *unplaced(), at=20))
+
+
+def unplaced() -> list[Any]:
+    """Its pods."""
+    return [pod(index, phase="Pending", node="", trouble=UNPLACED) for index in range(2)]
+
+
+def test_a_job_that_does_not_start_in_time_fails_with_the_schedulers_words() -> None:
+    status = status_after(waiting(LIMIT), *unplaced(), at=300)
+    assert (status.phase, status.failure and status.failure.reason) == ("Failed", "DeadlineExceeded")
+    assert status.failure is not None
+    assert status.failure.message == (
+        "the job did not start within runPolicy.startupDeadlineSeconds, 5m00s: "
+        f"0 of 2 workers run; cifar-0-1: {UNPLACED}"
+    )
+
+
+def test_until_then_it_waits_and_is_looked_at_in_time() -> None:
+    waits = plan(waiting(LIMIT), *unplaced(), at=299)
+    assert (waits.status, waits.requeue_at) == (None, later(300))
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        pytest.param([pod(0), pod(1)], id="it runs"),
+        pytest.param([pod(0), pod(1, phase="Failed", exit_code=1)], id="it has run and restarts"),
+    ],
+)
+def test_a_job_that_has_started_has_no_such_deadline(pods: list[Any]) -> None:
+    record = running(policy=LIMIT)
+    status = plan(record, *pods, at=10_000).status
+    assert status is None or status.phase != "Failed"
+
+
+def test_the_api_server_and_the_operator_agree_on_it(space: Space) -> None:
+    space.submit("late", runPolicy={"startupDeadlineSeconds": 1})
+    space.submit("other", runPolicy={"managedBy": "kueue.x-k8s.io/multikueue"})
+    status = space.await_phase("Failed", "late")
+    assert status["failure"]["message"].startswith("the job did not start within runPolicy.startupDeadlineSeconds, 1s")
+    assert space.status("other") == {}
