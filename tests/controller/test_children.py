@@ -46,7 +46,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "scheduling": {},
             "backend": "horovod",
             "command": ["hostname"],
-            "checkpoint": {"keep": 3},
+            "checkpoint": {"everySeconds": 60, "keep": 3},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,
