@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.request import getproxies
 
 from aiohttp import ClientError, ClientTimeout, TCPConnector
 from kubernetes.aio import config
@@ -81,6 +82,8 @@ class Cluster:
         """Whether the API server has answered the newest request."""
         self._configuration = Configuration()
         self._configuration.connection_pool_maxsize = concurrency
+        # Looking for proxies takes two threads' time with every request: only where there are any.
+        self._configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
         self._api: ApiClient | None = None
 
@@ -202,10 +205,10 @@ class Cluster:
         method = METHODS[verb]
         headers = {"Accept": "application/json", "Content-Type": content_type}
         request = await self._api.param_serialize(
-            method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+            method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
         )
-        try:
-            response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
+        try:  # the body is JSON already: the library would walk through all of it to see to that
+            response = await self._api.call_api(*request[:3], body, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
             self._note(verb, 0)

@@ -49,6 +49,8 @@ class Process:
     exited: asyncio.Future[Exit]
     stopped: bool = field(default=False)
     """Whether the agent has told it to end."""
+    hung: bool = field(default=False)
+    """Whether it was ended because it stood still."""
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and all in its group; nothing if it has ended."""

@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final, Literal
 
 from dltrain import names
 from dltrain.api.channel import RankExit
+from dltrain.pulse import Beat
 from dltrain_agent.causes import SETTLE_SECONDS, is_consequence
 from dltrain_agent.launch import launch_environment
 from dltrain_agent.memory import oom_kills
@@ -22,12 +24,21 @@ from dltrain_agent.nursery import Nursery
 from dltrain_agent.output import Output
 from dltrain_agent.processes import Exit, Process, Processes, stop
 from dltrain_agent.settings import Settings
+from dltrain_agent.tails import store_tail
+from dltrain_agent.watch import take_pulse, watch
 
 log = logging.getLogger(__name__)
 
 RemoteStart = Callable[[str, Sequence[str]], Awaitable[Exit]]
 """Starts prted on a host for a remote-start line of mpirun's; returns how it ended."""
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+LOG_SECONDS: Final = 5.0
+"""How long the agent's end waits for a storage to take logs."""
+CAUSES: Final[dict[int, Literal["DataError", "NaN"]]] = {
+    names.EXIT_BAD_DATA: "DataError",
+    names.EXIT_NOT_A_NUMBER: "NaN",
+}
+"""What a rank of a pipeline says with its exit code."""
 
 
 class Worker:
@@ -48,6 +59,8 @@ class Worker:
         self._ranks: dict[int, Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._launchers: list[Process] = []
+        self._logs: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
         self.leaving = False
         """Whether this worker is about to end."""
         self.socket = folder / "proxies"
@@ -65,6 +78,8 @@ class Worker:
         """Take proxies' requests from now on; what ranks are forked from gets ready while the group gathers."""
         if self._nursery is not None:
             self._nursery.start()
+            patience = self._settings.job.spec.guards.no_progress_seconds
+            self._watching = asyncio.create_task(watch(self._ranks, self._memory, patience))
         return await asyncio.start_unix_server(self._serve, self.socket, limit=MAX_REQUEST_BYTES)
 
     def begin(self, attempt: int) -> None:
@@ -118,6 +133,10 @@ class Worker:
     async def close(self) -> None:
         """End every process."""
         await self.clear()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._logs:
+            await asyncio.wait(self._logs, timeout=LOG_SECONDS)
         if self._nursery is not None:
             await self._nursery.close()
 
@@ -174,13 +193,16 @@ class Worker:
             process.signal(signal.SIGKILL)
         signals = asyncio.create_task(pass_on_signals(reader, process))
         ended = await process.exited
+        beat = take_pulse(self._memory, rank)
         signals.cancel()
         del self._ranks[rank]
         await output.drain()
         self.before_exit()
         killed_for_memory = not process.stopped and oom_kills() > kills
         result = self._exit(rank, ended, output.tail, stopped=process.stopped, out_of_memory=killed_for_memory)
+        result = result.model_copy(update=self._known(process, ended, beat))
         self.on_rank_exit(attempt, result)
+        self._keep_log(attempt, rank, output.kept)
         if is_consequence(result):  # until Open MPI hears of it, the rank that is the cause may end by itself
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._clearing.wait(), SETTLE_SECONDS)
@@ -229,6 +251,20 @@ class Worker:
             time=time.time(),
             log=tail,
         )
+
+    def _known(self, process: Process, ended: Exit, beat: Beat | None) -> dict[str, Any]:
+        """What is known of why a rank of a pipeline ended, and at which step."""
+        if self._settings.job.spec.command:
+            return {}
+        cause = "Hang" if process.hung else CAUSES.get(ended.code or 0)
+        return {"cause": cause, "step": beat.step if beat else 0, "stopped": process.stopped and not process.hung}
+
+    def _keep_log(self, attempt: int, rank: int, lines: Sequence[str]) -> None:
+        """Keep the last lines of a rank with the artefacts, without waiting for the storage."""
+        work = asyncio.to_thread(store_tail, self._settings.output, attempt, rank, lines)
+        task = asyncio.create_task(work)
+        self._logs.add(task)
+        task.add_done_callback(self._logs.discard)
 
     def _command(self) -> Sequence[str]:
         return self._settings.job.spec.command or (sys.executable, "-m", "dltrain_trainer")

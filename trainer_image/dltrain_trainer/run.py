@@ -10,6 +10,7 @@ import torch
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.policy import Checkpoint
 from dltrain.api.status import CompressionRow
+from dltrain.pulse import Pulse
 from dltrain_trainer.data.prepared import PreparedData
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.evaluation.families import Measured
@@ -35,6 +36,10 @@ class Run:
     artifact: Artifact = field(init=False)
     snapshots: Path | None = None
     """The folder for snapshots in the pod's memory, where an agent has made one."""
+    pulse: Pulse = field(default_factory=lambda: Pulse(None))
+    """What the agent is told of every step."""
+    fail_on_nan: bool = True
+    """Whether a loss that is no finite number ends the training."""
     precision: str = "fp32"
     """What training computed in."""
     train_seconds: float = 0.0

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import Checkpoint, RunPolicy, Storage
+from dltrain.api.policy import Checkpoint, Guards, RunPolicy, Storage
 from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import JobStatus
 from dltrain.api.workers import Workers
@@ -114,7 +114,7 @@ class JobSpec(SpecModel):
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint"}
+        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards"}
     )
     """Fields that cannot change once the job exists; runPolicy can."""
 
@@ -132,6 +132,8 @@ class JobSpec(SpecModel):
     """A program that every rank runs (a Horovod or mpi4py script, say); exactly one of pipeline and command."""
     checkpoint: Checkpoint = Checkpoint()
     """The training state kept on the storage."""
+    guards: Guards = Guards()
+    """When a training that goes wrong without ending is ended."""
     storage: Storage | None = None
     """Where checkpoints and artefacts are kept. Default: in the first pod, lost with it."""
     run_policy: RunPolicy = RunPolicy()

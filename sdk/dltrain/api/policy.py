@@ -52,6 +52,15 @@ class Checkpoint(SpecModel):
     """How many of the newest checkpoints are kept."""
 
 
+class Guards(SpecModel):
+    """When a training that goes wrong without ending is ended."""
+
+    no_progress_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
+    """How long a rank of a pipeline may stand still in a step before it is ended, its stack in its log; 0 for ever."""
+    fail_on_nan: Annotated[bool, Field(alias="failOnNaN")] = True
+    """Whether a pipeline fails when its loss is no finite number any more, instead of training on."""
+
+
 class Storage(SpecModel):
     """Where checkpoints and artefacts are kept."""
 

@@ -10,7 +10,19 @@ from pydantic.alias_generators import to_camel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
-FailureReason = Literal["UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec"]
+FailureReason = Literal[
+    "UserError",
+    "OutOfMemory",
+    "Communication",
+    "Hang",
+    "NaN",
+    "DataError",
+    "WorkerLost",
+    "Preempted",
+    "LaunchFailed",
+    "DeadlineExceeded",
+    "InvalidSpec",
+]
 
 
 class StatusModel(BaseModel):
@@ -189,6 +201,8 @@ class Failure(StatusModel):
     """The signal that ended it, as in SIGKILL."""
     attempt: int | None = None
     """The attempt in which it happened."""
+    step: int | None = None
+    """Optimizer steps that the rank had done."""
     log: str | None = None
     """Its last lines of output."""
 
@@ -220,6 +234,8 @@ class JobStatus(StatusModel):
     """What the job produced."""
     failure: Failure | None = None
     """Why the job, or its last attempt, failed."""
+    last_restart: Failure | None = None
+    """Why the ranks were last started again."""
     start_time: datetime | None = None
     """When the job first asked for pods, or did again after a suspension."""
     completion_time: datetime | None = None

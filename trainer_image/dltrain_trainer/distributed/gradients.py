@@ -10,7 +10,7 @@ need it (section 3.2.3 there).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -55,6 +55,8 @@ class Gradients:
         """What this rank has to say to all others: it is added to theirs, with the gradients of the next step."""
         self.wishes: Tensor | None = None
         """The sum of what all ranks had to say with the last step, a scalar; the same on each."""
+        self.on_wait: Callable[[], None] = lambda: None
+        """Called in every step when this rank has done its part, and waits for the others."""
         self.compression = compressor(self._buckets)
         self._waiting: list[int] = []
         self._runs: list[Run] = []
@@ -103,6 +105,7 @@ class Gradients:
         first.extra[1] = self.wish
         while len(self._runs) < len(self._buckets):  # a rank without samples, or a parameter without a part in the loss
             self._start_next()
+        self.on_wait()
         finish_all(self._runs)
         self.waited += time.perf_counter() - start
         total, self.wishes = first.extra.clone().unbind()

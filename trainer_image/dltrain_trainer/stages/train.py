@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
+from dltrain.pulse import WAITS
 from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
 from dltrain_trainer.checkpoint.writer import Written
 from dltrain_trainer.data.feed import Feed
@@ -98,7 +99,10 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
     """
     train, sampler = run.pipeline.train, sampler_of(run)
     records = Records.open(run.output, state.step, run.attempt) if run.is_first else None
-    observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, records)
+    observer = TrainingObserver(
+        train, train.epochs * sampler.steps_per_epoch, run.progress, records, run.pulse, run.fail_on_nan
+    )
+    state.learner.gradients.on_wait = lambda: run.pulse.beat(WAITS)
     validation = validation_of(run)
     keeper.before_keeping, keeper.before_storing = observer.settle, observer.make_durable
 
