@@ -47,6 +47,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"everySeconds": 60, "keep": 3},
+            "guards": {"noProgressSeconds": 600, "failOnNaN": True},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,
