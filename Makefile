@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e check format crd reference docs chart lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,9 +50,12 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
 	$(RUN)mypy
+	$(RUN)mypy -p helm.sources
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
 	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }
+	$(RUN)python -m dltrain.cli.reference | diff -u docs/reference/cli.md - || { echo "docs/reference/cli.md is not up to date: make reference" >&2; exit 1; }
+	$(RUN)python -m helm.sources --check
 	$(UV) lock --check
 
 format: install  ## Format the code
@@ -62,9 +65,17 @@ format: install  ## Format the code
 crd: install  ## Generate manifests/crd.yaml from dltrain.api
 	$(RUN)python -m dltrain.api.crd > manifests/crd.yaml
 
-reference: install  ## Generate docs/reference/job.md from dltrain.api
+reference: install  ## Generate docs/reference from dltrain.api and dltrain.cli
 	@mkdir -p docs/reference
 	$(RUN)python -m dltrain.api.reference > docs/reference/job.md
+	$(RUN)python -m dltrain.cli.reference > docs/reference/cli.md
+
+docs: install  ## Build the documentation's site into dist/site; broken links are errors
+	$(RUN)sphinx-build -q -W --keep-going -E -c docs -d dist/.doctrees . dist/site
+	@echo "dist/site/docs/index.html"
+
+chart: install  ## Generate what helm/dltrain has from manifests/ and helm/sources
+	$(RUN)python -m helm.sources
 
 lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock

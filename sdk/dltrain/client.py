@@ -1,23 +1,29 @@
-"""The client: jobs of a cluster, as typed values."""
+"""The blocking client: jobs of a cluster, as typed values."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from dltrain import verbs
 from dltrain.api.job import DLTrainJob
-from dltrain.api.parse import stored_job
-from dltrain.api.status import ConditionType
+from dltrain.api.status import Progress, Results
+from dltrain.artefacts import CLAIM, address_of, copied_from_bucket, copied_from_claim
 from dltrain.connection import Connection, connect
-from dltrain.errors import JobFailedError, NotFoundError, Problem, SpecError, WaitTimeoutError
-from dltrain.logs import LogReader
-from dltrain.watch import JobEvent, JobWatch, job_path, jobs_path
+from dltrain.driver import Driver
+from dltrain.effects import Program
+from dltrain.events import ClusterEvent
+from dltrain.pods import WorkerPod
+from dltrain.usage import PodUsage
+from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
+from dltrain.watch import JobEvent, JobWatch
+
+T = TypeVar("T")
 
 
 class Client:
-    """Submits, follows and ends jobs.
+    """Submits, follows and ends jobs; `AsyncClient` has the same verbs for asyncio.
 
     Every method may raise the kinds of ClusterError: the cluster refuses, or is out of reach.
 
@@ -34,11 +40,12 @@ class Client:
         self.namespace = namespace or self._connection.namespace
         """The namespace that jobs are in, unless they name one themselves."""
 
-    def submit(self, job: DLTrainJob, *, dry_run: bool = False) -> DLTrainJob:
-        """Create a job.
+    def submit(self, job: DLTrainJob, *, apply: bool = False, dry_run: bool = False) -> DLTrainJob:
+        """Create a job; `metadata.generateName` gets it a name of its own.
 
         Args:
             job: what to run; its own namespace counts, if it has one.
+            apply: by server-side apply: a job of that name that exists already is changed instead.
             dry_run: only have the server check it.
 
         Returns:
@@ -48,9 +55,7 @@ class Client:
             AlreadyExistsError: the name is taken.
             SpecError: the server found a mistake in it.
         """
-        query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
-        path = jobs_path(job.namespace or self.namespace)
-        return stored_job(self._connection.request("POST", path, query, job.to_manifest()))
+        return self._run(verbs.submit(self.namespace, job, apply=apply, dry_run=dry_run))
 
     def get(self, name: str) -> DLTrainJob:
         """A job as it is now.
@@ -58,33 +63,38 @@ class Client:
         Raises:
             NotFoundError: there is none of that name.
         """
-        return stored_job(self._connection.request("GET", job_path(self.namespace, name)))
+        return self._run(verbs.get(self.namespace, name))
 
-    def list(self, selector: str = "") -> list[DLTrainJob]:
-        """The jobs of the namespace.
+    def list(self, selector: str = "", fields: str = "", *, everywhere: bool = False) -> list[DLTrainJob]:
+        """The jobs of the namespace; read page by page, however many there are.
 
         Args:
             selector: of labels, as in `team=vision,stage!=test`.
+            fields: of metadata.name and metadata.namespace, as in `metadata.name=fashion-cnn`.
+            everywhere: of all namespaces.
         """
-        query = {"labelSelector": selector} if selector else {}
-        found = self._connection.request("GET", jobs_path(self.namespace), query)
-        return [stored_job(item) for item in found["items"]]
+        return self._run(verbs.list_jobs(None if everywhere else self.namespace, selector, fields))
 
-    def watch(self, name: str | None = None, timeout: float | None = None) -> Iterator[JobEvent]:
+    def watch(
+        self, name: str | None = None, timeout: float | None = None, *, selector: str = "", everywhere: bool = False
+    ) -> Iterator[JobEvent]:
         """Jobs as they are, then every change; survives restarts of the API server.
 
         Args:
             name: only this job, whether it exists yet or not.
             timeout: seconds after which WaitTimeoutError is raised; never by default.
+            selector: of labels: only jobs that have them.
+            everywhere: in all namespaces.
         """
-        return JobWatch(self._connection, self.namespace, name, deadline_of(timeout)).events()
+        watch = JobWatch(None if everywhere else self.namespace, name, selector, deadline_of(timeout))
+        return self._iterate(watch.events())
 
-    def wait(self, name: str, condition: ConditionType | None = None, timeout: float | None = None) -> DLTrainJob:
+    def wait(self, name: str, condition: Wanted | None = None, timeout: float | None = None) -> DLTrainJob:
         """Wait for a job to finish, or for another condition.
 
         Args:
             name: the job.
-            condition: what to wait for; by default for the job to be Complete.
+            condition: what to wait for: a condition's name, or a function of the job; by default Complete.
             timeout: seconds to wait; without it, for ever.
 
         Returns:
@@ -92,21 +102,60 @@ class Client:
 
         Raises:
             NotFoundError: there is no such job, or it was deleted meanwhile.
-            JobFailedError: it failed, and another condition was waited for.
+            JobFailedError: it failed, and another condition was waited for; holds the root cause.
             WaitTimeoutError: the time is up, or the job is complete and what was waited for cannot come any more.
         """
-        wanted = condition or "Complete"
-        for event in self._changes(name, timeout):
-            status = event.job.status
-            if event.kind == "DELETED":
-                raise NotFoundError(f"job {name} was deleted while it was waited for")
-            if status.is_true(wanted):
-                return event.job
-            if status.is_true("Failed"):
-                raise failed(event.job)
-            if status.is_true("Complete"):
-                raise WaitTimeoutError(f"job {name} is complete: it will not be {wanted} any more")
-        raise AssertionError("a watch has no end")
+        return self._run(verbs.wait(self.namespace, name, condition or "Complete", timeout))
+
+    def progress(self, name: str, timeout: float | None = None) -> Iterator[Progress]:
+        """How far a job is, whenever that changes, until it is complete.
+
+        Args:
+            name: the job.
+            timeout: seconds to wait; without it, for ever.
+
+        Raises:
+            JobFailedError: it failed; holds the root cause.
+            WaitTimeoutError: the time is up.
+        """
+        return self._iterate(verbs.progress(self.namespace, name, timeout))
+
+    def result(self, name: str, timeout: float | None = None) -> Results:
+        """What a job produced: metrics and where its artefacts are; waits until it is complete.
+
+        Args:
+            name: the job.
+            timeout: seconds to wait; without it, for ever.
+
+        Raises:
+            JobFailedError: it failed; holds the root cause.
+            WaitTimeoutError: the time is up.
+        """
+        return self._run(verbs.result(self.namespace, name, timeout))
+
+    def download(self, name: str, folder: str | Path, *, image: str = "") -> Sequence[Path]:
+        """Copy a job's artefacts to this machine: the model, checkpoints, report and metrics.
+
+        From a volume claim they come through a small pod of the job's namespace that mounts it to be read only.
+
+        Args:
+            name: the job.
+            folder: where to.
+            image: of that pod; the one of the job's own pods by default.
+
+        Returns:
+            The files.
+
+        Raises:
+            NotFoundError: there are no artefacts, or they were lost with the job's first pod.
+            SpecError: the job has no pods any more, and no image was named.
+        """
+        job = self.get(name)
+        uri = address_of(job)
+        if not uri.startswith(CLAIM):
+            return copied_from_bucket(uri, Path(folder))
+        known = job.spec.workers.image or next((pod.image for pod in self.pods(name)), "")
+        return copied_from_claim(self._connection, job, uri, Path(folder), image or known)
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""
@@ -116,70 +165,89 @@ class Client:
         """Let a suspended job go on."""
         return self._patch(name, {"spec": {"runPolicy": {"suspend": False}}})
 
-    def delete(self, name: str, *, wait: bool = False, timeout: float | None = None) -> None:
-        """Delete a job and all that belongs to it.
+    def scale(self, name: str, replicas: int) -> DLTrainJob:
+        """Change the number of a job's workers.
 
         Args:
             name: the job.
-            wait: until its pods are gone too.
+            replicas: how many workers it shall have.
+
+        Raises:
+            SpecError: the cluster does not let this job be scaled, or not to that number.
+        """
+        return self._patch(name, {"spec": {"workers": {"replicas": replicas}}})
+
+    def delete(
+        self,
+        name: str,
+        *,
+        propagation: Propagation = "Background",
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Delete a job and all that belongs to it; what it has stored stays.
+
+        Args:
+            name: the job.
+            propagation: Background: its pods go after it; Foreground: before it; Orphan: they stay.
+            wait: until the job, and unless orphaned its pods, are gone.
             timeout: seconds to wait; without it, for ever.
 
         Raises:
             NotFoundError: there is none of that name.
             WaitTimeoutError: the time is up.
         """
-        changes = self._changes(name, timeout) if wait else iter(())
-        first = next(changes, None)  # what the job was is known before it goes
-        policy = "Foreground" if wait else "Background"
-        self._connection.request("DELETE", job_path(self.namespace, name), body={"propagationPolicy": policy})
-        for event in changes:
-            if event.kind == "DELETED" and first is not None and event.job.metadata.uid == first.job.metadata.uid:
-                return
+        self._run(verbs.delete(self.namespace, name, propagation, wait=wait, timeout=timeout))
 
-    def logs(self, name: str, rank: int | None = None, *, follow: bool = False) -> Iterator[str]:
-        """The output of a job's ranks, line by line, each with its prefix `[rank N]`.
+    def logs(
+        self,
+        name: str,
+        rank: int | None = None,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+    ) -> Iterator[str]:
+        """The output of a job's ranks, by time, line by line, each with its prefix `[rank N]`.
+
+        Where the pods have gone, what the status keeps of their output.
 
         Args:
             name: the job.
             rank: only this one's.
             follow: go on until the job has finished, through restarts and replaced pods.
+            tail: of what there is, only the last so many lines.
+            since: only lines of the last so many seconds.
 
         Raises:
             NotFoundError: there is no such job.
             SpecError: the job has no such rank.
         """
-        job = self.get(name)
-        last = job.spec.workers.world_size - 1
-        if rank is not None and not 0 <= rank <= last:
-            raise SpecError(
-                [Problem("rank", f"must be between 0 and {last}", str(rank), "choose one of the job's ranks")]
-            )
-        return LogReader(self._connection, job, rank, lambda: self.get(name)).lines(follow=follow)
+        options = LogOptions(rank, follow, tail, since)
+        job = self._run(verbs.logged_job(self.namespace, name, options))
+        return self._iterate(verbs.logs(job, options))
 
-    def _changes(self, name: str, timeout: float | None) -> Iterator[JobEvent]:
-        """A job as it is, then every change of it, its end included, however soon it comes.
+    def events(self, name: str) -> Sequence[ClusterEvent]:
+        """What the cluster has noted about a job and its pods, oldest first."""
+        return self._run(verbs.events(self.namespace, name))
 
-        Raises:
-            NotFoundError: there is no such job.
-        """
-        deadline = deadline_of(timeout)
-        job = self.get(name)
-        yield JobEvent("ADDED", job)
-        known = {job.metadata.uid: job}
-        yield from JobWatch(self._connection, self.namespace, name, deadline, known=known).events()
+    def pods(self, name: str) -> Sequence[WorkerPod]:
+        """A job's worker pods, by worker and incarnation: phase, node, ranks."""
+        return self._run(verbs.pods(self.namespace, name))
 
-    def _patch(self, name: str, change: dict[str, Any]) -> DLTrainJob:
-        return stored_job(self._connection.request("PATCH", job_path(self.namespace, name), body=change))
+    def usage(self, name: str) -> Sequence[PodUsage]:
+        """What a job's pods use of CPU and memory; nothing where the cluster has no metrics server."""
+        return self._run(verbs.usage(self.namespace, name))
 
+    def explain(self, name: str) -> str:
+        """A job's story in a few lines of plain English: where it stands, why, and what to do next."""
+        return self._run(verbs.explain(self.namespace, name))
 
-def deadline_of(timeout: float | None) -> float | None:
-    """The moment, on the monotonic clock, at which a time is up."""
-    return None if timeout is None else time.monotonic() + timeout
+    def _patch(self, name: str, change: Mapping[str, Any]) -> DLTrainJob:
+        return self._run(verbs.patch(self.namespace, name, change))
 
+    def _run(self, program: Program[T]) -> T:
+        return Driver(self._connection).run(program)
 
-def failed(job: DLTrainJob) -> JobFailedError:
-    """The exception for a failed job, with its root cause."""
-    condition = job.status.condition("Failed")
-    failure = job.status.failure
-    message = failure.message if failure else condition.message if condition else ""
-    return JobFailedError(job.name, message, failure)
+    def _iterate(self, program: Program[Any]) -> Iterator[Any]:
+        return Driver(self._connection).iterate(program)

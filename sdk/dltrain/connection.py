@@ -1,217 +1,170 @@
-"""The connection to a Kubernetes API server; the one module of the SDK that imports `kubernetes`."""
+"""The blocking connection to a Kubernetes API server."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+from urllib.parse import quote
 
 import urllib3
-import yaml
-from kubernetes import client, config
+from kubernetes import client
 
-from dltrain.errors import ClusterError, UnavailableError
-from dltrain.refusals import Answer, refusal
-
-Query = Mapping[str, str | int | bool]
-
-CONNECT_SECONDS: Final = 10.0
-ANSWER_SECONDS: Final = 65.0
-"""A little more than the 60 s after which an API server gives a request up itself."""
-PAUSES: Final = (0.1, 0.3, 0.6)
-"""Seconds before a request is sent again: enough for a dropped connection or a fail-over, too short to be noticed."""
-UNUSABLE: Final = (config.ConfigException, OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
-"""What loading a configuration raises: its own exception, and others where a file has another shape than it trusts."""
-TLS_REASON: Final = re.compile(r"\[(?:\w+: )?(?P<kind>[A-Z_]+)\] (?P<reason>.*?) \(_ssl")
-"""What Python's ssl says, among the names of the classes that passed it on."""
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+from dltrain.access import ANSWER_SECONDS, CONNECT_SECONDS, Access, Signed, access, json_object, lines_of
+from dltrain.driver import Driver
+from dltrain.effects import JSON, MERGE_PATCH, Query, Request
+from dltrain.errors import ClusterError
+from dltrain.requests import ask
 
 
 class Connection:
     """One API server, asked in the name of one user; may be shared between threads."""
 
-    def __init__(self, api: client.ApiClient, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.namespace = namespace
-        """The namespace that the configuration names as current."""
-        self.server = str(api.configuration.host)
-        """The server's address."""
-        self._api, self._sleep = api, sleep
+    def __init__(self, to: Access, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.namespace, self.server = to.namespace, to.server
+        self._access, self._sleep = to, sleep
 
     def request(
         self, method: str, path: str, query: Query | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Ask for JSON.
-
-        Sent again, for about a second, only where that cannot do anything twice: what merely reads, and what the
-        server put off unseen. A PATCH is a JSON merge patch.
+        """Ask for JSON, with the patience of `dltrain.requests.ask`; a PATCH is a JSON merge patch.
 
         Raises:
             DLTrainError: one of its kinds, as `dltrain.refusals` tells.
         """
-        for pause in PAUSES:
-            try:
-                return self._request_once(method, path, query, body)
-            except UnavailableError as error:
-                if method != "GET" and not error.retry_after_seconds:
-                    raise
-                self._sleep(max(pause, error.retry_after_seconds))
-        return self._request_once(method, path, query, body)
+        kind = MERGE_PATCH if method == "PATCH" else JSON
+        return Driver(self, self._sleep).run(ask(Request(method, path, query or {}, body, kind)))
 
-    def _request_once(
-        self, method: str, path: str, query: Query | None, body: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        with self._answer(method, path, query, body, ANSWER_SECONDS) as answer:
-            return json_object(answer.data, self.server)
+    def send(self, request: Request) -> dict[str, Any]:
+        """Send a request once; its JSON.
+
+        Raises:
+            DLTrainError: as in request.
+        """
+        answer = self._answer(request, ANSWER_SECONDS)
+        try:
+            with self._own_exceptions():
+                return json_object(answer.data, self.server)
+        finally:
+            answer.close()
+
+    def open(self, request: Request, patience: float | None) -> Stream:
+        """Send a request whose answer goes on.
+
+        Args:
+            request: what to send.
+            patience: seconds of silence after which the connection counts as dead; None waits for ever.
+
+        Raises:
+            DLTrainError: as in request.
+        """
+        return Stream(self._answer(request, patience), self._own_exceptions)
 
     @contextmanager
     def stream(self, path: str, query: Query, patience: float | None) -> Iterator[Iterator[bytes]]:
-        """Read an answer that goes on, line by line; the connection is closed at the end of the block.
-
-        Args:
-            path: of the resource.
-            query: its options.
-            patience: seconds of silence after which the connection counts as dead; None waits for ever.
+        """The lines of an answer that goes on, for the length of a block.
 
         Raises:
             DLTrainError: as in request; also, inside the block, UnavailableError when the connection breaks.
         """
-        with self._answer("GET", path, query, None, patience) as answer:
-            yield lines_of(answer.stream())
+        opened = self.open(Request("GET", path, query), patience)
+        try:
+            yield iter(opened.next, None)
+        finally:
+            opened.close()
 
-    @contextmanager
-    def _answer(
-        self, method: str, path: str, query: Query | None, body: Mapping[str, Any] | None, patience: float | None
-    ) -> Iterator[urllib3.BaseHTTPResponse]:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        serialized = self._api.param_serialize(
-            method,
-            path,
-            query_params=sorted((query or {}).items()),
-            header_params={"Accept": "application/json, */*", "Content-Type": kind},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
+    def execute(self, path: str, command: list[str], container: str) -> Iterator[bytes]:
+        """Run a command in a pod; what it writes, as it comes.
+
+        Args:
+            path: of the pod.
+            command: the program and its arguments.
+            container: of the pod.
+
+        Raises:
+            ClusterError: it cannot be run, or ends with an error.
+        """
+        from kubernetes.stream import ws_client  # noqa: PLC0415 - only copying from volumes needs it
+        from websocket import WebSocketException  # noqa: PLC0415 - comes with kubernetes
+
+        query: Query = {"container": container, "stdout": True, "stderr": True}
+        signed = self._access.signed(Request("GET", f"{path}/exec", query))
+        words = "".join(f"&command={quote(word, safe='')}" for word in command)
+        url = ws_client.get_websocket_url(signed.url + words, [])
+        lower = {name.lower(): value for name, value in signed.headers.items()}
+        try:
+            socket = ws_client.WSClient(self._access.api.configuration, url, lower, capture_all=False, binary=True)
+        except (WebSocketException, OSError) as error:
+            raise ClusterError(f"cannot run a command in the pod {path.rpartition('/')[2]}: {error}") from error
+        while socket.is_open():
+            socket.update(timeout=1)
+            if found := socket.read_channel(ws_client.STDOUT_CHANNEL):
+                yield found
+        yield socket.read_channel(ws_client.STDOUT_CHANNEL)
+        if socket.returncode:
+            told = bytes(socket.read_channel(ws_client.STDERR_CHANNEL)).decode(errors="replace").strip()
+            raise ClusterError(f"the command ended with exit code {socket.returncode}: {told}")
+
+    def _answer(self, request: Request, patience: float | None) -> urllib3.BaseHTTPResponse:
         with self._own_exceptions():
-            timeouts = CONNECT_SECONDS, patience
-            answer: urllib3.BaseHTTPResponse = self._api.call_api(*serialized, _request_timeout=timeouts).response
-            try:
-                self._refuse(answer)
-                yield answer
-            finally:
+            signed = self._access.signed(request)
+            answer = self._sent(signed, patience)
+            if answer.status == 401 and (again := self._access.signed_anew(request, signed)) is not None:
                 answer.close()
+                answer = self._sent(again, patience)
+            try:
+                self._access.refuse(answer.status, answer.headers.get("Retry-After"), text_of(answer))
+            except BaseException:
+                answer.close()
+                raise
+            return answer
 
-    def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
-        """Raise what an unsuccessful answer means."""
-        if not 200 <= answer.status <= 299:
-            wait = answer.headers.get("Retry-After", "0")
-            seconds = float(wait) if wait.isdigit() else 0.0
-            raise refusal(Answer(answer.status, answer.data.decode(errors="replace"), self.server, seconds))
+    def _sent(self, signed: Signed, patience: float | None) -> urllib3.BaseHTTPResponse:
+        timeouts = CONNECT_SECONDS, patience
+        request = signed.method, signed.url, signed.headers, signed.body
+        answer: urllib3.BaseHTTPResponse = self._access.api.call_api(*request, _request_timeout=timeouts).response
+        return answer
 
     @contextmanager
     def _own_exceptions(self) -> Iterator[None]:
         try:
             yield
-        except client.ApiException as error:  # raised by the HTTP layer for failures of TLS only
-            text = " ".join(str(error.reason).split())
-            known = TLS_REASON.search(text)
-            reason = known["reason"] if known else text
-            if known and known["kind"] in {"CERTIFICATE_VERIFY_FAILED", "NO_CERTIFICATE_OR_CRL_FOUND"}:
-                raise ClusterError(
-                    f"cannot trust {self.server}: {reason}; correct certificate-authority in the kubeconfig"
-                ) from error
-            raise self._unavailable(reason) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unavailable(plain_reason(error)) from error
-
-    def _unavailable(self, reason: str) -> UnavailableError:
-        return UnavailableError(
-            f"cannot reach the Kubernetes API at {self.server}: {reason}; is the cluster up, and is this the right "
-            "kubeconfig (--kubeconfig, --context)?"
-        )
+        except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._access.broken(error) from error  # an ApiException tells of failures of TLS only
 
 
-def json_object(data: bytes, server: str) -> dict[str, Any]:
-    """The JSON object that an answer holds.
+class Stream:
+    """An answer that goes on, line by line."""
 
-    Raises:
-        ClusterError: it holds none, so that whoever answered is no Kubernetes API server.
-    """
-    try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ClusterError(f"{server} is no Kubernetes API: it does not answer in JSON; correct the kubeconfig")
-    return value
+    def __init__(self, answer: urllib3.BaseHTTPResponse, own_exceptions: Callable[[], Any]) -> None:
+        self._answer, self._own_exceptions = answer, own_exceptions
+        self._lines = lines_of(answer.stream())
 
+    def next(self) -> bytes | None:
+        """The next line; None after the last.
 
-def plain_reason(error: Exception) -> str:
-    """Why an HTTP exchange broke, without the objects and class names of the library."""
-    cause: BaseException = error
-    while cause.__context__ is not None:
-        cause = cause.__context__
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        Raises:
+            UnavailableError: the connection is broken.
+        """
+        with self._own_exceptions():
+            return next(self._lines, None)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._answer.close()
 
 
-def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines that chunks of bytes make up, without their line ends; the last may lack one."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+def text_of(answer: urllib3.BaseHTTPResponse) -> str:
+    """What an unsuccessful answer says; a successful one is not read here."""
+    return "" if 200 <= answer.status <= 299 else answer.data.decode(errors="replace")
 
 
 def connect(context: str | None = None, kubeconfig: Path | None = None) -> Connection:
-    """Connect as kubectl would: a kubeconfig if there is one, else the service account of the pod this runs in.
-
-    Args:
-        context: of the kubeconfig; its current one by default.
-        kubeconfig: the file; by default what KUBECONFIG names, else ~/.kube/config.
+    """Connect as kubectl would; see `dltrain.access.access`.
 
     Raises:
         ClusterError: there is no usable configuration.
     """
-    settings = client.Configuration()
-    files = str(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
-    chosen = kubeconfig is not None or context is not None
-    in_pod = not chosen and "KUBERNETES_SERVICE_HOST" in os.environ and not any_exists(files)
-    if not in_pod and not any_exists(files):
-        raise ClusterError(f"no kubeconfig at {files}; pass --kubeconfig or set KUBECONFIG")
-    try:
-        namespace = load_service_account(settings) if in_pod else load_kubeconfig(settings, files, context)
-    except UNUSABLE as error:
-        reason = " ".join(str(error).split())
-        raise ClusterError(f"{reason}; correct {files}, or choose one of its contexts with --context") from error
-    settings.keep_alive = True  # or a watch never learns that the other side has vanished
-    settings.retries = False  # what may be sent twice is decided in Connection.request
-    api = client.ApiClient(settings)
-    api.user_agent = "dltrain"
-    return Connection(api, namespace)
-
-
-def any_exists(files: str) -> bool:
-    """Whether one of the files of a KUBECONFIG value exists."""
-    return any(Path(name).exists() for name in files.split(os.pathsep) if name)
-
-
-def load_kubeconfig(settings: client.Configuration, files: str, context: str | None) -> str:
-    """Take the server and the user of a kubeconfig's context; its namespace."""
-    config.load_kube_config(files, context, settings)  # ships no types
-    if not str(settings.host).startswith(("https://", "http://")):
-        raise config.ConfigException(f"the cluster's server is {settings.host!r}, which is no address")
-    contexts, current = config.list_kube_config_contexts(files)  # ships no types
-    chosen = next((one for one in contexts if one["name"] == context), current)
-    return str(chosen["context"].get("namespace") or "default")
-
-
-def load_service_account(settings: client.Configuration) -> str:
-    """Take the server and the user that a pod is given; its namespace."""
-    config.load_incluster_config(settings)  # ships no types
-    return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    return Connection(access(context, kubeconfig))

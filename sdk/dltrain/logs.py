@@ -1,24 +1,30 @@
-"""The ranks' output, from the logs of whatever pods they run in."""
+"""The ranks' output, from the logs of whatever pods they run in; what is stored of it where the pods have gone."""
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import heapify, heappop, heapreplace
 from typing import Any, Final
 
 from dltrain.api.job import DLTrainJob
-from dltrain.connection import Connection
-from dltrain.errors import DLTrainError, NotFoundError, UnavailableError
+from dltrain.api.parse import stored_job
+from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take
+from dltrain.errors import NotFoundError, UnavailableError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
+from dltrain.requests import ask, ask_for_list, reading
+from dltrain.watch import job_path
 
 PAUSE_SECONDS: Final = 1.0
 """Between two looks for a pod that is to come."""
 SILENCE_SECONDS: Final = 30.0
 """Without a line a log is asked for anew from where it was: the node may have gone without a word."""
+AT_ONCE: Final = 128
+"""Logs that are merged by time; those of more pods are told group after group."""
 PREFIX: Final = re.compile(r"\[rank (\d+)\] ")
 
 
@@ -31,6 +37,10 @@ class Pod:
     incarnation: int
     started: bool
     """Whether its container has started, so that there is a log."""
+
+
+Head = tuple[str, int, str, Any, Pod]
+"""The next line of a pod: its moment, the pod's place, the line, the stream, the pod; ordered by the first two."""
 
 
 def pod_of(manifest: dict[str, Any]) -> Pod:
@@ -50,162 +60,176 @@ def rank_of(line: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def moment_of(now: datetime) -> str:
+    """A moment as logs write it."""
+    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{now.microsecond:06}000Z"
+
+
+@dataclass
 class LogReader:
     """Reads the logs of one job's pods."""
 
-    def __init__(
-        self, connection: Connection, job: DLTrainJob, rank: int | None, look: Callable[[], DLTrainJob]
-    ) -> None:
-        self._connection, self._job, self._rank, self._look = connection, job, rank, look
+    job: DLTrainJob
+    rank: int | None = None
+    """Only this rank's lines."""
+    since: str = ""
+    """Only lines after this moment."""
+    clock: Callable[[], float] = time.monotonic
+    _newest: dict[str, str] = field(default_factory=dict)
+    """Pod -> the moment of its newest line that was read."""
+    _finished: bool = False
+    """Whether no log will grow any more: what cannot be read now is not waited for."""
 
-    def lines(self, *, follow: bool) -> Iterator[str]:
-        """The lines of the pods there are, or of all pods until the job has finished."""
+    def lines(self, tail: int | None = None, *, follow: bool = False) -> Program[None]:
+        """Emits lines: of the pods there are, by time, then, if wanted, of all pods until the job has finished.
+
+        Args:
+            tail: of the lines there are, only the last so many.
+            follow: go on.
+        """
+        if tail is not None or not follow:
+            yield from self._past((yield from self._pods_if_reachable() if follow else self._pods()), tail)
         if follow:
             yield from self._follow()
-            return
-        for pod in self._pods():
-            yield from (line for _, line in self.read(pod, follow=False) if self.wants(line))
 
-    def _follow(self) -> Iterator[str]:
+    def _past(self, pods: Sequence[Pod], tail: int | None) -> Program[None]:
+        """The lines there are, ordered by time; what is stored where there is no pod any more."""
+        kept: deque[str] = deque(() if pods else stored_lines(self.job, self.rank), maxlen=tail)
+        for start in range(0, len(pods), AT_ONCE):
+            yield from self._merged(pods[start : start + AT_ONCE], tail, kept)
+        for line in kept:
+            yield Emit(line)
+
+    def _merged(self, pods: Sequence[Pod], tail: int | None, kept: deque[str]) -> Program[None]:
+        """The lines of some pods, each by its moment: emitted at once, or kept where only the last are asked for."""
+        heads = yield from self._heads(pods, tail)
+        while heads:
+            moment, order, line, stream, pod = heads[0]
+            self._newest[pod.name] = moment
+            if tail is not None:
+                kept.extend([line] if self.wants(line) else [])
+            elif self.wants(line):
+                yield Emit(line)
+            head = yield from self._next(stream, "")
+            if head is None:
+                heappop(heads)
+            else:
+                heapreplace(heads, (max(moment, head[0]), order, head[1], stream, pod))
+
+    def _heads(self, pods: Sequence[Pod], tail: int | None) -> Program[list[Head]]:
+        """The first line of each pod, as a heap."""
+        heads: list[Head] = []
+        for order, pod in enumerate(pods):
+            stream = yield Open(self._request(pod, self.since, tail), SILENCE_SECONDS)
+            head = yield from self._next(stream, "")
+            heads += [] if head is None else [(head[0], order, head[1], stream, pod)]
+        heapify(heads)
+        return heads
+
+    def _follow(self) -> Program[None]:
         """The lines of all pods as they come, until the job has finished and every log has been read."""
-        merged = Merge(self)
-        try:
-            finished = False
-            while not finished or merged.reading:
-                finished = finished or self._finished()
-                merged.read_also(self._pods_if_reachable())
-                merged.finished = finished
-                yield from merged.lines(PAUSE_SECONDS)
-        finally:
-            merged.stop()
+        known: set[str] = set()
+        while not self._finished or (yield Forked()):
+            finished = self._finished or (yield from self._has_finished())
+            for pod in (yield from self._pods_if_reachable()):
+                if pod.name not in known:
+                    known.add(pod.name)
+                    yield Fork(self._read_on(pod))
+            self._finished = finished
+            yield from self._taken()
 
-    def _pods(self) -> list[Pod]:
+    def _taken(self) -> Program[None]:
+        """The lines that come within the pause."""
+        deadline = self.clock() + PAUSE_SECONDS
+        while (left := deadline - self.clock()) > 0:
+            lines = yield Take(left)
+            if not lines:
+                return
+            for line in lines:
+                yield Emit(line)
+
+    def _pods(self) -> Program[list[Pod]]:
         """The pods that have a log and may have lines of the rank."""
-        path = f"/api/v1/namespaces/{self._job.namespace}/pods"
-        selector = f"{JOB_LABEL}={self._job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
-        found = self._connection.request("GET", path, {"labelSelector": selector})
+        path = f"/api/v1/namespaces/{self.job.namespace}/pods"
+        selector = f"{JOB_LABEL}={self.job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
+        found = yield from ask_for_list(path, {"labelSelector": selector})
         pods = [pod for pod in map(pod_of, found["items"]) if pod.started and self._wanted(pod.index)]
         return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
 
     def _wanted(self, index: int) -> bool:
-        return self._rank is None or self._rank // self._job.spec.workers.slots == index
+        return self.rank is None or self.rank // self.job.spec.workers.slots == index
 
     def wants(self, line: str) -> bool:
         """Whether a line is asked for."""
-        return self._rank is None or rank_of(line) == self._rank
+        return self.rank is None or rank_of(line) == self.rank
 
-    def _pods_if_reachable(self) -> list[Pod]:
+    def _pods_if_reachable(self) -> Program[list[Pod]]:
         try:
-            return self._pods()
+            return (yield from self._pods())
         except UnavailableError:
             return []
 
-    def _finished(self) -> bool:
+    def _has_finished(self) -> Program[bool]:
+        request = Request("GET", job_path(self.job.namespace, self.job.name))
         try:
-            job = self._look()
+            job = stored_job((yield from ask(request)))
         except NotFoundError:
             return True
         except UnavailableError:
             return False
-        return job.status.finished or job.metadata.uid != self._job.metadata.uid
+        return job.status.finished or job.metadata.uid != self.job.metadata.uid
 
-    def read_on(self, pod: Pod, pause: Callable[[], bool]) -> Iterator[str]:
-        """The lines of a pod to its end; goes on where a broken connection left off.
-
-        Args:
-            pod: whose log.
-            pause: called while its node or the API server is away; whether to try again.
-        """
-        since = ""
+    def _read_on(self, pod: Pod) -> Program[None]:
+        """The lines of a pod to its end; goes on where a broken connection left off."""
         while True:
             try:
-                for moment, line in self.read(pod, follow=True, since=since):
-                    since = moment
-                    if self.wants(line):
-                        yield line
+                yield from self._read(pod)
+            except NotFoundError:
+                return
             except UnavailableError:
-                if not pause():
+                if self._finished:
                     return
+                yield Sleep(PAUSE_SECONDS)
             else:
                 return
 
-    def read(self, pod: Pod, *, follow: bool, since: str = "") -> Iterator[tuple[str, str]]:
-        """The lines of a pod after a moment, each with its own moment (RFC 3339, to the nanosecond)."""
-        path = f"/api/v1/namespaces/{self._job.namespace}/pods/{pod.name}/log"
+    def _read(self, pod: Pod) -> Program[None]:
+        def read(stream: Any) -> Program[None]:
+            since = self._newest.get(pod.name, self.since)
+            while (found := (yield from self._next(stream, since))) is not None:
+                self._newest[pod.name] = since = found[0]
+                if self.wants(found[1]):
+                    yield Emit(found[1])
+
+        request = self._request(pod, self._newest.get(pod.name, self.since), None, follow=True)
+        yield from reading(request, SILENCE_SECONDS, read)
+
+    def _next(self, stream: Any, since: str) -> Program[tuple[str, str] | None]:
+        """The next line after a moment, with its own (RFC 3339, to the nanosecond)."""
+        while (raw := (yield Next(stream))) is not None:
+            moment, _, line = raw.decode(errors="replace").partition(" ")
+            if moment > (since or self.since):
+                return moment, line
+        return None
+
+    def _request(self, pod: Pod, since: str, tail: int | None, *, follow: bool = False) -> Request:
         query: dict[str, str | int | bool] = {"container": WORKER_CONTAINER, "timestamps": True, "follow": follow}
         if since:
             query["sinceTime"] = since
-        with self._connection.stream(path, query, SILENCE_SECONDS) as lines:
-            for raw in lines:
-                moment, _, line = raw.decode(errors="replace").partition(" ")
-                if moment > since:
-                    yield moment, line
+        if tail is not None and self.rank is None:  # else the pod's last lines may be other ranks'
+            query["tailLines"] = tail
+        return Request("GET", f"/api/v1/namespaces/{self.job.namespace}/pods/{pod.name}/log", query)
 
 
-class Merge:
-    """The logs of several pods as one stream, each read by a thread of its own."""
+def stored_lines(job: DLTrainJob, rank: int | None) -> list[str]:
+    """What the status keeps of the output: the last lines of the rank that failed first."""
+    failure = job.status.failure
+    if failure is None or not failure.log or (rank is not None and failure.rank != rank):
+        return []
+    return list(prefixed(failure.log.splitlines(), failure.rank))
 
-    def __init__(self, reader: LogReader) -> None:
-        self.finished = False
-        """Whether no log will grow any more: what cannot be read now is not waited for."""
-        self._reader = reader
-        self._threads: dict[str, threading.Thread] = {}
-        self._lines: queue.Queue[str | DLTrainError] = queue.Queue(maxsize=10_000)
-        self._stopped = threading.Event()
 
-    @property
-    def reading(self) -> bool:
-        """Whether more lines may come from the pods known so far."""
-        alive = any(thread.is_alive() for thread in self._threads.values())  # asked first: the last lines come before
-        return alive or not self._lines.empty()
-
-    def read_also(self, pods: Iterable[Pod]) -> None:
-        """Read these pods too, if they are new."""
-        for pod in pods:
-            if pod.name not in self._threads:
-                self._threads[pod.name] = threading.Thread(target=self._read_to_end, args=(pod,), daemon=True)
-                self._threads[pod.name].start()
-
-    def lines(self, seconds: float) -> Iterator[str]:
-        """The lines that come within some time.
-
-        Raises:
-            DLTrainError: a log may not be read.
-        """
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                line = self._lines.get(timeout=left)
-            except queue.Empty:
-                return
-            if isinstance(line, DLTrainError):
-                raise line
-            yield line
-
-    def stop(self) -> None:
-        """Let the threads end."""
-        self._stopped.set()
-
-    def _read_to_end(self, pod: Pod) -> None:
-        try:
-            for line in self._reader.read_on(pod, self._pause):
-                if not self._put(line):
-                    return
-        except NotFoundError:
-            return
-        except DLTrainError as error:
-            self._put(error)
-
-    def _pause(self) -> bool:
-        """Wait a little; whether it is worth while to go on after that."""
-        return not self.finished and not self._stopped.wait(PAUSE_SECONDS)
-
-    def _put(self, line: str | DLTrainError) -> bool:
-        """Hand over a line; whether there is still somebody to take lines."""
-        while not self._stopped.is_set():
-            try:
-                self._lines.put(line, timeout=PAUSE_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+def prefixed(lines: Sequence[str], rank: int | None) -> Iterator[str]:
+    """Lines with the prefix of their rank, where they lack one."""
+    for line in lines:
+        yield line if rank is None or PREFIX.match(line) else f"[rank {rank}] {line}"

@@ -47,7 +47,14 @@ OUTPUT_VARIABLE: Final = "DLTRAIN_OUTPUT_DIR"
 REPORT_VARIABLE: Final = "DLTRAIN_REPORT_SOCKET"
 ATTEMPT_VARIABLE: Final = "DLTRAIN_ATTEMPT"
 RANK_VARIABLE: Final = "DLTRAIN_RANK"
+SNAPSHOT_VARIABLE: Final = "DLTRAIN_SNAPSHOT_DIR"
 
+EXIT_BAD_DATA: Final = 65
+"""A rank of a pipeline whose data is missing, damaged or not what the job says: to try again is useless."""
+EXIT_NOT_A_NUMBER: Final = 66
+"""A rank of a pipeline whose loss is no finite number any more: to try again gives the same."""
+EXIT_TOLD_TO_END: Final = 143
+"""A rank, or an agent, that exits with it was told to end and has kept what it did: nobody's failure."""
 EXIT_DO_NOT_RETRY: Final = 64
 """A rank that exits with it ends the job at once; an agent that exits with it has decided the job failed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -13,10 +13,11 @@ from urllib.parse import quote
 from dltrain.api.job import NAME_FORM, NAME_PATTERN, DLTrainJob
 from dltrain.api.parse import stored_job
 from dltrain.api.wording import shown
-from dltrain.connection import Connection, Query
+from dltrain.effects import Emit, Next, Program, Query, Request, Sleep
 from dltrain.errors import Problem, SpecError, UnavailableError, WaitTimeoutError
 from dltrain.names import API_VERSION, PLURAL
 from dltrain.refusals import ExpiredError
+from dltrain.requests import ask_for_list, reading
 
 WATCH_SECONDS: Final = 240
 """How long the server keeps one watch open; the next goes on where it ended."""
@@ -32,8 +33,10 @@ class JobEvent:
     job: DLTrainJob
 
 
-def jobs_path(namespace: str) -> str:
-    """The path of a namespace's jobs."""
+def jobs_path(namespace: str | None) -> str:
+    """The path of a namespace's jobs; of all namespaces' for None."""
+    if namespace is None:
+        return f"/apis/{API_VERSION}/{PLURAL}"
     return f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/{PLURAL}"
 
 
@@ -50,21 +53,22 @@ def job_path(namespace: str, name: str) -> str:
 
 @dataclass
 class JobWatch:
-    """Yields the jobs' state now and after each change; never misses the last one, nor the end of a known job."""
+    """Emits the jobs' state now and after each change; never misses the last one, nor the end of a known job."""
 
-    connection: Connection
-    namespace: str
+    namespace: str | None
+    """None for all namespaces."""
     name: str | None = None
-    """Only this job; all of the namespace by default."""
+    """Only this job; all by default."""
+    selector: str = ""
+    """Of labels: only jobs that have them."""
     deadline: float | None = None
     """On the monotonic clock; None never ends."""
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
     known: dict[str, DLTrainJob] = field(default_factory=dict)
     """The jobs as they were last seen, by uid: only what is different from them is an event."""
 
-    def events(self) -> Iterator[JobEvent]:
-        """The jobs there are, then every change.
+    def events(self) -> Program[None]:
+        """Emits a JobEvent for each of the jobs there are, then for every change.
 
         Raises:
             WaitTimeoutError: the deadline has passed.
@@ -77,29 +81,30 @@ class JobWatch:
                     version = yield from self._watch(version)
             except ExpiredError:
                 continue  # the history was compacted: list anew
-            except UnavailableError:
-                left = self._left()
-                self.sleep(PAUSE_SECONDS if left is None else min(PAUSE_SECONDS, left))
+            except UnavailableError as error:
+                left, pause = self._left(), max(PAUSE_SECONDS, error.retry_after_seconds)
+                yield Sleep(pause if left is None else min(pause, left))
 
     def _query(self) -> dict[str, str | int | bool]:
-        return {} if self.name is None else {"fieldSelector": f"metadata.name={self.name}"}
+        query = {"fieldSelector": f"metadata.name={self.name}" if self.name else "", "labelSelector": self.selector}
+        return {option: value for option, value in query.items() if value}
 
-    def _list(self) -> Generator[JobEvent, None, str]:
+    def _list(self) -> Program[str]:
         """What has changed since the last known state."""
-        found = self.connection.request("GET", jobs_path(self.namespace), self._query())
+        found = yield from ask_for_list(jobs_path(self.namespace), self._query())
         jobs = {job.metadata.uid: job for job in map(stored_job, found["items"])}
         for uid, job in list(self.known.items()):
             if uid not in jobs:
                 del self.known[uid]
-                yield JobEvent("DELETED", job)
+                yield Emit(JobEvent("DELETED", job))
         for uid, job in jobs.items():
             old = self.known.get(uid)
             self.known[uid] = job
             if old is None or old.metadata.resource_version != job.metadata.resource_version:
-                yield JobEvent("ADDED" if old is None else "MODIFIED", job)
+                yield Emit(JobEvent("ADDED" if old is None else "MODIFIED", job))
         return str(found["metadata"]["resourceVersion"])
 
-    def _watch(self, version: str) -> Generator[JobEvent, None, str]:
+    def _watch(self, version: str) -> Program[str]:
         """The changes since a version, until the server closes; the version to go on from."""
         left = self._left()
         seconds = WATCH_SECONDS if left is None else max(1, min(WATCH_SECONDS, round(left)))
@@ -111,13 +116,17 @@ class JobWatch:
             "timeoutSeconds": seconds,
         }
         patience = seconds + (10.0 if left is None else 1.0)
-        with self.connection.stream(jobs_path(self.namespace), query, patience) as lines:
-            for line in lines:
+
+        def read(stream: Any) -> Program[str]:
+            reached = version
+            while (line := (yield Next(stream))) is not None:
                 kind, thing = event_of(line)
-                version = str(thing["metadata"]["resourceVersion"])
+                reached = str(thing["metadata"]["resourceVersion"])
                 if kind != "BOOKMARK":
-                    yield self._noted(kind, stored_job(thing))
-        return version
+                    yield Emit(self._noted(kind, stored_job(thing)))
+            return reached
+
+        return (yield from reading(Request("GET", jobs_path(self.namespace), query), patience, read))
 
     def _noted(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], job: DLTrainJob) -> JobEvent:
         if kind == "DELETED":

@@ -73,6 +73,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         pytest.param(7, 0, 7, id="with a code"),
         pytest.param(0, signal.SIGSEGV, 128 + signal.SIGSEGV, id="by a crash"),
         pytest.param(0, signal.SIGTERM, -signal.SIGTERM, id="by a signal that ends"),
+        pytest.param(0, signal.SIGKILL, -signal.SIGKILL, id="by a signal that cannot be handled"),
     ],
 )
 def test_it_ends_as_the_real_process_ended(proxy: Proxy, code: int, number: int, expected: int) -> None:

@@ -46,7 +46,7 @@ async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int
     processes = Processes()
     spec = job(replicas=3)
     coordinator = Coordinator(
-        settings(tmp_path, spec, local=False), Worker(settings(tmp_path, spec), processes, tmp_path)
+        settings(tmp_path, spec, local=False), Worker(settings(tmp_path, spec), processes, tmp_path, tmp_path)
     )
     running = asyncio.create_task(coordinator.run())
     server = await serve_control_port(coordinator.serve, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)

@@ -66,10 +66,32 @@ def test_reports_are_folded_into_the_newest_of_each_kind() -> None:
         ResultsReport(rank=0, results=Results(metrics={"accuracy": 0.9}, artifacts="/storage/b")),
     ):
         known = fold(known, report, NOW, lambda path: path.replace("/storage", "pvc://models"))
-    progress = Progress(stage="train", step=3, steps=4, percent=75, summary="75%", loss=0.5, eta="1m15s", time=NOW)
+    progress = Progress(
+        stage="train",
+        step=3,
+        steps=4,
+        percent=75,
+        summary="75%",
+        loss=0.5,
+        losses=(0.5,) * 17,
+        eta="1m15s",
+        time=NOW,
+    )
     assert known == Reported(
         rank=0,
         progress=progress,
         checkpoint=CheckpointStatus(step=3, time=NOW, uri="pvc://models/a"),
         results=Results(metrics={"accuracy": 0.9}, artifacts="pvc://models/b"),
     )
+
+
+def test_the_curve_of_training_outlives_the_stages_after_it() -> None:
+    known = Reported()
+    for report in (
+        ProgressReport(rank=0, stage="train", step=1, total=32, loss=2.0),
+        ProgressReport(rank=0, stage="train", step=2, total=32, loss=1.0),
+        ProgressReport(rank=0, stage="evaluate", step=1, total=4, loss=9.0),
+    ):
+        known = fold(known, report, NOW, str)
+    assert known.progress is not None
+    assert known.progress.losses == (2.0, 1.0)

@@ -23,7 +23,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from dltrain.api.pipeline import Pipeline
-from dltrain.cli.overrides import load_job
+from dltrain.overrides import load_job
 from dltrain_trainer.data.load import load_data
 from dltrain_trainer.data.samples import Split
 from tests.bench.failure import BenchFailure

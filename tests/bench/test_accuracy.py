@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dltrain.cli.overrides import load_job
+from dltrain.overrides import load_job
 from dltrain_trainer.data.samples import Split
 from tests.bench import accuracy
 from tests.bench.accuracy import EXAMPLES, FOLDER, Reached, chosen, ridge_r2, seasonal_errors

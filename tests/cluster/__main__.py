@@ -1,4 +1,4 @@
-"""`python3 -m tests.cluster`: build, images, up, down, status, kubeconfig, node-kill, node-start."""
+"""`python3 -m tests.cluster`: build, tools, images, up, down, status, kubeconfig, node-kill, node-start."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.cluster.build import build_programs
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import ClusterFailure, install_packages, state_folder, why_not
 from tests.cluster.images import build_images
+from tests.cluster.versions import MODULES, TOOLS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--state", type=Path, default=state_folder(), help="where everything of it is kept")
     commands = result.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build the pinned programs that are missing (15 minutes the first time)")
+    commands.add_parser("tools", help="build the programs that the tests of the chart call (3 minutes the first time)")
     commands.add_parser("prepare", help="build and images, where this machine can run the cluster; else say why not")
     commands.add_parser("images", help="build the project's images into the image store")
     up = commands.add_parser("up", help="make the cluster anew")
@@ -46,6 +48,8 @@ def run(given: argparse.Namespace) -> None:
         case "build":
             install_packages()
             build_programs(cluster.state)
+        case "tools":
+            build_programs(cluster.state, TOOLS)
         case _:
             with cluster.locked():
                 change(cluster, given)
@@ -57,7 +61,7 @@ def prepare(cluster: Cluster) -> None:
         print(f"tests on a real cluster are left out: {reason}")
         return
     install_packages()
-    build_programs(cluster.state)
+    build_programs(cluster.state, (*MODULES, *TOOLS))
     with cluster.locked():
         build_images(cluster.state)
 

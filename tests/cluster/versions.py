@@ -66,6 +66,12 @@ MODULES: Final = (
     ),
 )
 
+TOOLS: Final = (
+    Module("helm.sh/helm/v4", "v4.3.1", {"helm": "cmd/helm"}),
+    Module("github.com/yannh/kubeconform", "v0.8.0", {"kubeconform": "cmd/kubeconform"}),
+)
+"""What the tests of the chart call; the cluster itself does not need them."""
+
 DEBIAN_PACKAGES: Final = {
     "runc": "runc",
     "nft": "nftables",

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dltrain.connection import Connection, connect, lines_of
+from dltrain.access import lines_of
+from dltrain.connection import Connection, connect
 from dltrain.watch import jobs_path
 from tests.e2e.live import Space
 
@@ -37,10 +38,10 @@ def follow(
 ) -> None:
     """Append each row until one says that the job has ended."""
     query = [("fieldSelector", f"metadata.name={job}"), ("timeoutSeconds", 300), ("watch", True)]
-    request = connection._api.param_serialize(
+    request = connection._access.api.param_serialize(
         "GET", jobs_path(namespace), query_params=query, header_params={"Accept": TABLE}, auth_settings=["BearerToken"]
     )
-    answer = connection._api.call_api(*request, _request_timeout=(10, 310)).response
+    answer = connection._access.api.call_api(*request, _request_timeout=(10, 310)).response
     started.set()
     columns: list[str] = []
     for line in lines_of(answer.stream()):

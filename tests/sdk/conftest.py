@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dltrain.client import Client
 from tests.apiserver import ApiServer, api_server, namespace
 from tests.sdk.command_line import CommandLine
+from tests.sdk.either import Blocking
 from tests.sdk.fake_api import FakeApi, serving
 
 __all__ = ["api_server", "namespace"]
@@ -47,3 +49,25 @@ def dltrain_on_cluster(
 ) -> CommandLine:
     """The command line for the real API server, in the test's namespace."""
     return CommandLine(monkeypatch, capsys, "--kubeconfig", str(api_server.kubeconfig), "-n", client.namespace)
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def either(request: pytest.FixtureRequest, api_server: ApiServer, namespace: str) -> Iterator[Any]:
+    """Either client of the real API server, in the test's namespace."""
+    yield from chosen(request.param, namespace, api_server.kubeconfig)
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def either_fake(request: pytest.FixtureRequest, fake_api: FakeApi, tmp_path: Path) -> Iterator[Any]:
+    """Either client of the fake server."""
+    yield from chosen(request.param, None, fake_api.kubeconfig(tmp_path))
+
+
+def chosen(kind: str, namespace: str | None, kubeconfig: Path) -> Iterator[Any]:
+    """One kind of client; closed afterwards."""
+    if kind == "Client":
+        yield Client(namespace, kubeconfig=kubeconfig)
+        return
+    client = Blocking(namespace, kubeconfig=kubeconfig)
+    yield client
+    client.end()

@@ -43,6 +43,8 @@ class FakeApi:
     """`METHOD PATH` -> answer; what is not here is not found."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """`METHOD PATH` and query of every request."""
+    tokens: list[str] = field(default_factory=list)
+    """The credentials of every request that had some."""
 
     def kubeconfig(self, folder: Path) -> Path:
         """A kubeconfig for it."""
@@ -70,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         where, query = f"{self.command} {parts.path}", dict(parse_qsl(parts.query))
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.api.asked.append((where, query))
+        self.api.tokens += self.headers.get_all("Authorization") or []
         route = self.api.routes.get(where, lambda _: failure(404, f"{where} not found"))
         with suppress(ConnectionError):
             self.send(route(query))

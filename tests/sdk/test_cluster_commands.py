@@ -1,7 +1,11 @@
 """The commands about jobs of a cluster, on a real API server."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +14,11 @@ import yaml
 from dltrain.api.parse import parse_job
 from dltrain.client import Client
 from dltrain.watch import job_path
+from tests.apiserver import ApiServer
 from tests.sdk.builders import EXAMPLES, condition, document, job
 from tests.sdk.command_line import CommandLine
+from tests.sdk.fake_api import FakeApi, Reply
+from tests.sdk.test_both_clients import note
 from tests.sdk.test_client import DEADLINE, write_status
 
 EXAMPLE = str(EXAMPLES[0])
@@ -160,7 +167,7 @@ def test_delete_waits_no_longer_than_it_is_told(dltrain_on_cluster: CommandLine,
     client._connection.request("PATCH", path, body={"metadata": {"finalizers": None}})
 
 
-@pytest.mark.parametrize("command", ["status", "logs", "suspend", "resume", "delete"])
+@pytest.mark.parametrize("command", ["status", "watch", "logs", "explain", "events", "suspend", "resume", "delete"])
 def test_a_job_that_does_not_exist_is_exit_code_3(dltrain_on_cluster: CommandLine, command: str) -> None:
     done = dltrain_on_cluster(command, "none")
     assert (done.code, done.out, done.err) == (
@@ -173,7 +180,7 @@ def test_a_job_that_does_not_exist_is_exit_code_3(dltrain_on_cluster: CommandLin
     )
 
 
-@pytest.mark.parametrize("command", ["status", "logs", "suspend", "resume", "delete"])
+@pytest.mark.parametrize("command", ["status", "watch", "logs", "explain", "events", "suspend", "resume", "delete"])
 def test_an_empty_name_never_means_every_job(dltrain_on_cluster: CommandLine, client: Client, command: str) -> None:
     client.submit(job())
     done = dltrain_on_cluster(command, "")
@@ -196,3 +203,127 @@ def test_documents_are_told_apart_from_jobs(dltrain_on_cluster: CommandLine, tmp
         2,
         "dltrain: document: must hold exactly one job (got 2 documents); write one job a file\n",
     )
+
+
+def test_apply_changes_the_job_that_there_is(dltrain_on_cluster: CommandLine, client: Client) -> None:
+    for limit in (1, 2):
+        done = dltrain_on_cluster("submit", EXAMPLE, "--apply", "--set", f"spec.runPolicy.backoffLimit={limit}")
+        assert done.code == 0
+    assert client.get("fashion-cnn").spec.run_policy.backoff_limit == 2
+
+
+def test_jobs_of_all_namespaces_have_theirs_in_the_table(
+    dltrain_on_cluster: CommandLine, client: Client, api_server: ApiServer
+) -> None:
+    other = api_server.make_namespace()
+    client.submit(job(namespace=other))
+    rows = [line.split()[:2] for line in dltrain_on_cluster("list", "-A").out.splitlines()]
+    assert rows[0] == ["NAMESPACE", "NAME"]
+    assert [other, "a"] in rows
+
+
+def test_watch_tells_each_change_and_ends_with_the_job(dltrain_on_cluster: CommandLine, client: Client) -> None:
+    client.submit(job())
+    write_status(client, phase="Running", progress={"stage": "train", "step": 1, "steps": 2, "percent": 50})
+    ending = {"phase": "Succeeded", "conditions": [condition("Complete", message="done")]}
+    threading.Timer(0.5, write_status, (client,), ending).start()
+    done = dltrain_on_cluster("watch", "a", "--timeout", str(DEADLINE))
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "a  Running  train  [###############...............]",
+        "a  Succeeded - done  train  [###############...............]",
+    ]
+
+
+def test_watch_ends_with_exit_code_1_where_the_job_has_failed(dltrain_on_cluster: CommandLine, client: Client) -> None:
+    client.submit(job())
+    write_status(client, phase="Failed", conditions=[condition("Failed", message="given up")])
+    done = dltrain_on_cluster("watch", "a")
+    assert (done.code, done.out, done.err) == (1, "a  Failed - given up\n", "dltrain: job a failed: given up\n")
+
+
+def test_explain_events_and_top(dltrain_on_cluster: CommandLine, client: Client, api_server: ApiServer) -> None:
+    client.submit(job())
+    assert dltrain_on_cluster("top").err == f"no job runs in namespace {client.namespace}\n"
+    assert dltrain_on_cluster("events", "a").err == "no events of a; a cluster keeps them for an hour\n"
+    split = {"compute": 0.75, "communication": 0.2, "data": 0.05}
+    progress = {"stage": "train", "step": 5, "steps": 10, "samplesPerSecond": 1234.5, "timeSplit": split, "eta": "9s"}
+    write_status(client, phase="Running", progress=progress)
+    note(api_server, client.namespace, "Pod/a-0-1", "Failing")
+    assert dltrain_on_cluster("events", "a").out == (
+        "12:00:07   Warning   Pod/a-0-1   Failing   Failing happened (2 times)\n"
+    )
+    assert dltrain_on_cluster("explain", "a").out.splitlines() == [
+        "The job trains.",
+        "It came to step 5 of 10 (stage train).",
+        "The cluster warns:",
+        "  Pod/a-0-1: Failing: Failing happened (2 times)",
+    ]
+    table = (
+        "NAME   RANKS   STAGE   STEP   SAMPLES/S   COMPUTE   WAIT   DATA   ETA\n"
+        "a      1       train   5/10   1,234       75%       20%    5%     9s\n"
+    )
+    assert dltrain_on_cluster("top").out == table
+    no_figures = "\nno figures of pods: the cluster has no metrics server\n"
+    assert dltrain_on_cluster("top", "a").out == table + no_figures
+
+
+def test_top_shows_what_pods_use_where_that_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake_api: FakeApi, tmp_path: Path
+) -> None:
+    usage = {"cpu": "1500000000n", "memory": "2048Ki"}
+    pod = {"metadata": {"name": "a-0-1"}, "containers": [{"name": "worker", "usage": usage}]}
+    jobs = "GET /apis/dltrain.io/v1alpha1/namespaces/ml/dltrainjobs"
+    fake_api.routes |= {
+        f"{jobs}/a": lambda _: Reply({**document(namespace="ml"), "status": {}}),
+        "GET /apis/metrics.k8s.io/v1beta1/namespaces/ml/pods": lambda _: Reply({"items": [pod]}),
+    }
+    program = CommandLine(monkeypatch, capsys, "--kubeconfig", str(fake_api.kubeconfig(tmp_path)))
+    assert program("top", "a").out.splitlines()[-2:] == ["POD     CPU    MEMORY", "a-0-1   1.50   2.00 MiB"]
+
+
+def test_scale_and_diff(dltrain_on_cluster: CommandLine, client: Client, tmp_path: Path) -> None:
+    client.submit(job({"command": ["true"], "workers": {"replicas": 2}}))
+    refused = dltrain_on_cluster("scale", "a", "3")
+    assert (refused.code, "spec.workers" in refused.err) == (2, True)
+    file = tmp_path / "a.yaml"
+    file.write_text(job({"command": ["true"], "workers": {"replicas": 2}}).to_yaml())
+    assert dltrain_on_cluster("diff", str(file), "a").code == 0
+    file.write_text(job({"command": ["true"], "workers": {"replicas": 4}}).to_yaml())
+    done = dltrain_on_cluster("diff", str(file), "a")
+    assert done.code == 1
+    assert [line for line in done.out.splitlines() if line[0] in "-+"][2:] == ["-    replicas: 4", "+    replicas: 2"]
+
+
+def test_delete_can_leave_the_pods(dltrain_on_cluster: CommandLine, client: Client) -> None:
+    client.submit(job(finalizers=["example.com/hold"]))
+    assert dltrain_on_cluster("delete", "a", "--orphan").code == 0
+    assert "orphan" in client.get("a").metadata.finalizers
+    path = job_path(client.namespace, "a")
+    client._connection.request("PATCH", path, body={"metadata": {"finalizers": None}})
+
+
+def test_quiet_says_nothing_but_what_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], api_server: ApiServer, client: Client
+) -> None:
+    program = CommandLine(monkeypatch, capsys)
+    where = ["--kubeconfig", str(api_server.kubeconfig), "-n", client.namespace]
+    assert program("--quiet", "submit", EXAMPLE, *where).out == ""
+    assert program("--quiet", "list", "-o", "name", *where).out == "fashion-cnn\n"
+
+
+def test_the_shells_completion_knows_the_jobs(client: Client, api_server: ApiServer, tmp_path: Path) -> None:
+    client.submit(job(name="abc"))
+    content = yaml.safe_load(api_server.kubeconfig.read_text())
+    content["contexts"][0]["context"]["namespace"] = client.namespace
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(yaml.safe_dump(content))
+
+    def completed(line: str) -> list[str]:
+        asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "_DLTRAIN_COMPLETE": "complete_bash"}
+        environment = {**os.environ, **asked, "KUBECONFIG": str(kubeconfig)}
+        command = [sys.executable, "-m", "dltrain"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.split()
+
+    assert completed("dltrain stat") == ["status"]
+    assert completed("dltrain status a") == ["abc"]

@@ -39,8 +39,12 @@ def write(folder: Path, content: dict, name: str = "job.yaml") -> str:
 
 
 def test_the_commands_are_these(dltrain: CommandLine) -> None:
-    on_jobs = ["run", "submit", "list", "status", "logs", "suspend", "resume", "delete"]
-    names = [*on_jobs, "validate", "models", "transforms", "version"]
+    names = [
+        *("init", "validate", "plan", "run", "submit"),
+        *("list", "status", "watch", "logs", "explain", "events", "top"),
+        *("artefacts", "suspend", "resume", "scale", "delete", "diff", "convert"),
+        *("models", "transforms", "ui", "completion", "version"),
+    ]
     assert list(COMMANDS) == names
     shown = dltrain("--help").out
     assert [line.split()[0] for line in shown.partition("Commands:\n")[2].splitlines()] == names
@@ -126,9 +130,11 @@ def test_wrong_usage_is_exit_code_2(dltrain: CommandLine, arguments: list[str], 
     assert said in done.out + done.err
 
 
-@pytest.mark.parametrize("name", ["list", "status", "logs", "suspend", "resume", "delete"])
+@pytest.mark.parametrize(
+    "name", ["list", "status", "watch", "logs", "explain", "events", "top", "suspend", "resume", "delete"]
+)
 def test_without_a_kubeconfig_there_is_one_clear_line_and_exit_code_3(dltrain: CommandLine, name: str) -> None:
-    done = dltrain(name, *([] if name == "list" else ["a"]))
+    done = dltrain(name, *([] if name in {"list", "top"} else ["a"]))
     assert (done.code, done.out, done.err) == (
         3,
         "",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dltrain import connection
+from dltrain import access
+from dltrain.access import lines_of
 from dltrain.client import Client
-from dltrain.connection import Connection, connect, lines_of
+from dltrain.connection import Connection, connect
 from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
 from tests.apiserver import free_port
 from tests.sdk.builders import document
@@ -88,9 +89,9 @@ def test_a_pod_uses_its_service_account(tmp_path: Path, monkeypatch: pytest.Monk
         (account / name).write_text(text)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr(connection, "SERVICE_ACCOUNT", account)
-    monkeypatch.setattr(connection.config.incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
-    monkeypatch.setattr(connection.config.incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
+    monkeypatch.setattr(access, "SERVICE_ACCOUNT", account)
+    monkeypatch.setattr(access.config.incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
+    monkeypatch.setattr(access.config.incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
     (account / "ca.crt").write_text(ssl.DER_cert_to_PEM_cert(certificate(tmp_path)))
     inside = connect()
     assert (inside.server, inside.namespace) == ("https://10.0.0.1:443", "research")

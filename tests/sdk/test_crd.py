@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from dltrain.api.crd import COLUMNS, custom_resource_definition
+from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
 from dltrain.client import Client
 from dltrain.errors import DLTrainError, SpecError
@@ -74,6 +75,16 @@ def test_its_short_name_and_category(api_server: ApiServer) -> None:
 def test_the_api_server_takes_what_validation_here_takes(client: Client, document: dict[str, Any]) -> None:
     applied(client, document)
     parse_job(document)
+
+
+@alike
+@given(document=JOBS)
+def test_a_model_written_as_yaml_and_taken_by_the_api_server_is_an_equal_model(
+    client: Client, document: dict[str, Any]
+) -> None:
+    model = parse_job(document)
+    there = client.submit(DLTrainJob.from_yaml(model.to_yaml()), dry_run=True)
+    assert there.spec == model.spec
 
 
 @alike

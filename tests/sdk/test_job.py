@@ -55,7 +55,8 @@ def test_what_a_job_does_not_say_has_a_default() -> None:
             "evaluate": {},
             "export": {"formats": ["safetensors"]},
         },
-        "checkpoint": {"keep": 3},
+        "checkpoint": {"everySeconds": 60, "keep": 3},
+        "guards": {"noProgressSeconds": 600, "failOnNaN": True},
         "runPolicy": {
             "suspend": False,
             "backoffLimit": 3,

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from dltrain.api.document import dump
+from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job, stored_job
 from dltrain.api.wording import dotted, location_of
 from dltrain.cli.options import Format
@@ -50,3 +51,10 @@ def test_what_the_cluster_has_stored_is_the_same_job(document: dict[str, Any]) -
 def test_a_path_is_the_way_that_it_was_written_from(document: dict[str, Any]) -> None:
     for way in places(document):
         assert location_of(dotted(way)) == way
+
+
+@quickly
+@given(JOBS)
+def test_the_yaml_of_a_job_makes_the_same_job(document: dict[str, Any]) -> None:
+    job = parse_job(document)
+    assert DLTrainJob.from_yaml(job.to_yaml()) == job

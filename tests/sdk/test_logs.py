@@ -6,6 +6,7 @@ The real endpoint is in the end-to-end tests: a kubelet serves it.
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def pod(index: int, incarnation: int = 1, phase: str = "Running") -> dict[str, A
 
 def pods(*items: dict[str, Any]) -> Reply:
     """The list of pods."""
-    return Reply({"items": list(items)})
+    return Reply({"metadata": {}, "items": list(items)})
 
 
 def log_of(name: str) -> str:
@@ -70,22 +71,24 @@ def two_pods(fake_api: FakeApi) -> FakeApi:
             pod(1, phase="Succeeded"), pod(0, 2, "Succeeded"), pod(0, 1, "Failed"), pod(1, 2, "Pending")
         ),
         log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] first try")),
-        log_of("a-0-2"): lambda _: Reply(stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello")),
-        log_of("a-1-1"): lambda _: Reply(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye")),
+        log_of("a-0-2"): lambda _: Reply(
+            stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello", start=3)
+        ),
+        log_of("a-1-1"): lambda _: Reply(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye", start=4)),
     }
     return fake_api
 
 
 @pytest.mark.usefixtures("two_pods")
 @pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
-def test_the_lines_of_every_pod_that_has_started(fake_client: Client, follow: bool) -> None:
+def test_the_lines_of_every_pod_that_has_started_are_told_by_time(fake_client: Client, follow: bool) -> None:
     lines = list(fake_client.logs("a", follow=follow))
     expected = [
         "[rank 0] first try",
         "12:00:00 agent: attempt 2",
         "[rank 0] hello",
-        "[rank 1] hello",
         "[rank 2] hello",
+        "[rank 1] hello",
         "[rank 3] hello",
         "[rank 2] bye",
     ]
@@ -97,6 +100,61 @@ def test_the_lines_of_one_rank_are_asked_of_its_pods_only(two_pods: FakeApi, fak
     assert list(fake_client.logs("a", 2, follow=follow)) == ["[rank 2] hello", "[rank 2] bye"]
     read = {where for where, _ in two_pods.asked if where.endswith("/log")}
     assert read == {log_of("a-1-1")}
+
+
+@pytest.mark.usefixtures("two_pods")
+@pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"tail": 2}, ["[rank 3] hello", "[rank 2] bye"], id="the last two lines of all"),
+        pytest.param({"tail": 1, "rank": 0}, ["[rank 0] hello"], id="the last line of a rank"),
+        pytest.param({"tail": 0}, [], id="nothing of the past"),
+    ],
+)
+def test_the_last_lines(either_fake: Any, options: dict[str, int], expected: list[str], follow: bool) -> None:
+    assert list(either_fake.logs("a", follow=follow, **options)) == expected
+
+
+def test_following_after_the_last_lines_repeats_none(fake_api: FakeApi, either_fake: Any) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in range(4)]
+    fake_api.routes |= {
+        JOB: one_after_the_other(Reply(job(replicas=1, finished=False)), Reply(job(replicas=1))),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): one_after_the_other(Reply(b"".join(lines[:2])), Reply(b"".join(lines))),
+    }
+    assert list(either_fake.logs("a", follow=True, tail=1)) == ["[rank 0] 1", "[rank 0] 2", "[rank 0] 3"]
+
+
+def test_lines_since_a_moment_ago_are_asked_for_and_older_ones_left_out(fake_api: FakeApi, either_fake: Any) -> None:
+    now = datetime.now(UTC)
+    stamps = [f"{now - timedelta(seconds=ago):%Y-%m-%dT%H:%M:%S}.000000000Z" for ago in (500, 5)]
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job()),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): lambda _: Reply(f"{stamps[0]} old\n{stamps[1]} new\n".encode()),
+    }
+    assert list(either_fake.logs("a", since=60)) == ["new"]
+    assert stamps[0] < dict(fake_api.asked)[log_of("a-0-1")]["sinceTime"] < stamps[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({}, ["[rank 1] Traceback", "[rank 1] ValueError"], id="all"),
+        pytest.param({"tail": 1}, ["[rank 1] ValueError"], id="the last"),
+        pytest.param({"rank": 1}, ["[rank 1] Traceback", "[rank 1] ValueError"], id="of the rank that failed"),
+        pytest.param({"rank": 0}, [], id="of another rank"),
+    ],
+)
+def test_what_is_stored_is_told_where_the_pods_have_gone(
+    fake_api: FakeApi, either_fake: Any, options: dict[str, int], expected: list[str]
+) -> None:
+    failed = {"reason": "UserError", "rank": 1, "log": "Traceback\nValueError"}
+    ended = job()
+    ended["status"] = {"conditions": [condition("Failed")], "failure": failed}
+    fake_api.routes |= {JOB: lambda _: Reply(ended), PODS: lambda _: pods()}
+    assert list(either_fake.logs("a", **options)) == expected
 
 
 @pytest.mark.usefixtures("two_pods")
@@ -127,7 +185,7 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(fake_api: FakeApi, fake_c
     assert list(fake_client.logs("a")) == ["[rank 0] \ufffd\ufffd", "", "é"]
 
 
-def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi, fake_client: Client) -> None:
+def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi, either_fake: Any) -> None:
     lines = [stamped(f"[rank 0] {at}", start=at) for at in range(4)]
     fake_api.routes |= {
         JOB: lambda _: Reply(job(replicas=1, finished=len(fake_api.asked) > 6)),
@@ -139,7 +197,7 @@ def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi,
             Reply(b"".join(lines[2:])),
         ),
     }
-    assert list(fake_client.logs("a", follow=True)) == [f"[rank 0] {at}" for at in range(4)]
+    assert list(either_fake.logs("a", follow=True)) == [f"[rank 0] {at}" for at in range(4)]
     since = [query.get("sinceTime") for where, query in fake_api.asked if where == log_of("a-0-1")]
     newest = "2026-03-01T12:00:00.00000000{}Z"
     assert since == [None, newest.format(0), newest.format(2), newest.format(2)]
@@ -202,29 +260,29 @@ def test_a_pod_that_comes_later_and_one_that_goes(fake_api: FakeApi, fake_client
         pytest.param(Reply(job(finished=False, uid="2")), id="replaced by another of its name"),
     ],
 )
-def test_following_ends_when_the_job_has_gone(fake_api: FakeApi, fake_client: Client, gone: Reply) -> None:
+def test_following_ends_when_the_job_has_gone(fake_api: FakeApi, either_fake: Any, gone: Reply) -> None:
     fake_api.routes |= {JOB: one_after_the_other(Reply(job(finished=False)), gone), PODS: lambda _: pods()}
-    assert list(fake_client.logs("a", follow=True)) == []
+    assert list(either_fake.logs("a", follow=True)) == []
 
 
-def test_following_survives_an_api_server_that_is_away(fake_api: FakeApi, fake_client: Client) -> None:
+def test_following_survives_an_api_server_that_is_away(fake_api: FakeApi, either_fake: Any) -> None:
     away = failure(503, "starting")
     fake_api.routes |= {
         JOB: one_after_the_other(Reply(job(finished=False)), *[away] * 4, Reply(job())),
         PODS: one_after_the_other(*[away] * 4, pods(pod(0))),
         log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] here")),
     }
-    assert list(fake_client.logs("a", follow=True)) == ["[rank 0] here"]
+    assert list(either_fake.logs("a", follow=True)) == ["[rank 0] here"]
 
 
-def test_logs_that_may_not_be_read_are_an_error_also_when_followed(fake_api: FakeApi, fake_client: Client) -> None:
+def test_logs_that_may_not_be_read_are_an_error_also_when_followed(fake_api: FakeApi, either_fake: Any) -> None:
     fake_api.routes |= {
         JOB: lambda _: Reply(job(finished=False)),
         PODS: lambda _: pods(pod(0)),
         log_of("a-0-1"): lambda _: failure(403, 'pods "a-0-1" is forbidden'),
     }
     with pytest.raises(ClusterError, match="ask the cluster's administrator"):
-        list(fake_client.logs("a", follow=True))
+        list(either_fake.logs("a", follow=True))
 
 
 def test_leaving_off_in_the_middle_ends_the_readers(fake_api: FakeApi, fake_client: Client) -> None:
@@ -240,7 +298,7 @@ def test_leaving_off_in_the_middle_ends_the_readers(fake_api: FakeApi, fake_clie
     lines = fake_client.logs("a", follow=True)
     assert next(lines) == "[rank 0] 0"
     lines.close()
-    readers = [thread for thread in set(threading.enumerate()) - before if "_read_to_end" in thread.name]
+    readers = [thread for thread in set(threading.enumerate()) - before if thread.name == "dltrain-branch"]
     for reader in readers:
         reader.join(10)
     assert [reader.is_alive() for reader in readers] == [False]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dltrain.cli.overrides import load_job
 from dltrain.errors import SpecError
+from dltrain.overrides import load_job
 from tests.sdk.builders import PIPELINE, document
 
 SPEC = {"pipeline": {**PIPELINE, "data": {"source": "fashion-mnist", "transforms": [{"normalize": {}}]}}}

@@ -147,7 +147,7 @@ def test_plain_values_are_read_as_kubectl_reads_them(written: str, value: Any) -
         ),
         pytest.param(
             {"command": ["x"], "checkpoint": {"interval": 5}},
-            "spec.checkpoint.interval: is not a field (got 5); remove it; known here: keep",
+            "spec.checkpoint.interval: is not a field (got 5); remove it; known here: everySeconds, keep",
             id="far from all",
         ),
         pytest.param(

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from dltrain import requests
 from dltrain.client import Client
 from dltrain.connection import connect
+from dltrain.driver import Driver
 from dltrain.errors import ClusterError, NotFoundError, SpecError, WaitTimeoutError
 from dltrain.watch import JobEvent, JobWatch, job_path, jobs_path
 from tests.sdk.builders import condition, document
@@ -72,15 +74,26 @@ def clock() -> Clock:
     return Clock()
 
 
+class Watch:
+    """A watch and the driver that runs it; pauses within a request take no time."""
+
+    def __init__(self, program: JobWatch, driver: Driver) -> None:
+        self.program, self.driver = program, driver
+
+    def events(self) -> Iterator[JobEvent]:
+        """Run it."""
+        return self.driver.iterate(self.program.events())
+
+
 @pytest.fixture
-def watch(fake_api: FakeApi, tmp_path: Any, clock: Clock) -> JobWatch:
+def watch(fake_api: FakeApi, tmp_path: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """A watch of the fake server that gives up after three seconds."""
+    monkeypatch.setattr(requests, "PAUSES", ())
     made = connect(kubeconfig=fake_api.kubeconfig(tmp_path))
-    made._sleep = lambda _: None
-    return JobWatch(made, "ml", deadline=3.0, clock=lambda: clock.now, sleep=clock.sleep)
+    return Watch(JobWatch("ml", deadline=3.0, clock=lambda: clock.now), Driver(made, clock.sleep))
 
 
-def seen(watch: JobWatch) -> list[tuple[str, str, str]]:
+def seen(watch: Watch) -> list[tuple[str, str, str]]:
     """Kind, uid and version of all events until the watch gives up."""
     result: list[JobEvent] = []
     with pytest.raises(WaitTimeoutError, match="gave up waiting for jobs: the time is up"):
@@ -88,7 +101,7 @@ def seen(watch: JobWatch) -> list[tuple[str, str, str]]:
     return [(each.kind, each.job.metadata.uid, each.job.metadata.resource_version) for each in result]
 
 
-def test_a_watch_tells_what_there_is_and_then_every_change(fake_api: FakeApi, watch: JobWatch) -> None:
+def test_a_watch_tells_what_there_is_and_then_every_change(fake_api: FakeApi, watch: Watch) -> None:
     first, second = event("MODIFIED", job(5)), event("ADDED", job(6, "b", "2"))
     script = Script(
         fake_api, [listed(4, job(3))], [Reply(first + bookmark(9)), Reply([second, event("DELETED", job(12))])]
@@ -97,7 +110,7 @@ def test_a_watch_tells_what_there_is_and_then_every_change(fake_api: FakeApi, wa
     assert script.versions[:2] == ["4", "9"]
 
 
-def test_what_happened_while_nobody_listened_is_told_afterwards(fake_api: FakeApi, watch: JobWatch) -> None:
+def test_what_happened_while_nobody_listened_is_told_afterwards(fake_api: FakeApi, watch: Watch) -> None:
     Script(
         fake_api,
         [listed(4, job(1), job(2, "b", "2"), job(3, "c", "3")), listed(9, job(1), job(8, "b", "2"), job(9, "c", "4"))],
@@ -119,37 +132,35 @@ def test_what_happened_while_nobody_listened_is_told_afterwards(fake_api: FakeAp
         ),
     ],
 )
-def test_a_watch_that_is_broken_off_begins_anew(fake_api: FakeApi, watch: JobWatch, broken: Reply) -> None:
+def test_a_watch_that_is_broken_off_begins_anew(fake_api: FakeApi, watch: Watch, broken: Reply) -> None:
     Script(fake_api, [listed(4, job(4)), listed(7, job(7))], [broken])
     assert seen(watch) == [("ADDED", "1", "4"), ("MODIFIED", "1", "5"), ("MODIFIED", "1", "7")]
 
 
-def test_a_history_that_is_gone_is_listed_anew_without_a_pause(
-    fake_api: FakeApi, watch: JobWatch, clock: Clock
-) -> None:
+def test_a_history_that_is_gone_is_listed_anew_without_a_pause(fake_api: FakeApi, watch: Watch, clock: Clock) -> None:
     Script(fake_api, [listed(4, job(4)), listed(7, job(7))], [failure(410, "too old", "Expired")])
     events = watch.events()
     assert [next(events).kind, next(events).kind] == ["ADDED", "MODIFIED"]
     assert clock.pauses == []
 
 
-def test_a_server_that_is_away_is_asked_once_a_second(fake_api: FakeApi, watch: JobWatch, clock: Clock) -> None:
+def test_a_server_that_is_away_is_asked_once_a_second(fake_api: FakeApi, watch: Watch, clock: Clock) -> None:
     Script(fake_api, [], [])
-    watch.deadline = 2.5
+    watch.program.deadline = 2.5
     seen(watch)
     assert clock.pauses == [1.0, 1.0, 0.5]
 
 
 def test_without_a_deadline_too_there_is_a_pause_between_two_questions(
-    fake_api: FakeApi, watch: JobWatch, clock: Clock
+    fake_api: FakeApi, watch: Watch, clock: Clock
 ) -> None:
-    Script(fake_api, [failure(503, "away")] * 4 + [listed(4, job(4))], [])
-    watch.deadline = None
+    Script(fake_api, [failure(503, "away"), listed(4, job(4))], [])
+    watch.program.deadline = None
     assert next(watch.events()).kind == "ADDED"
     assert clock.pauses == [1.0]
 
 
-def test_a_refusal_ends_the_watch(fake_api: FakeApi, watch: JobWatch) -> None:
+def test_a_refusal_ends_the_watch(fake_api: FakeApi, watch: Watch) -> None:
     Script(fake_api, [failure(403, "dltrainjobs is forbidden")], [])
     with pytest.raises(ClusterError, match="forbidden"):
         next(watch.events())
@@ -158,10 +169,10 @@ def test_a_refusal_ends_the_watch(fake_api: FakeApi, watch: JobWatch) -> None:
 def test_a_watch_of_one_job_asks_for_that_one_only(fake_api: FakeApi, fake_client: Client) -> None:
     Script(fake_api, [listed(4, job(3))], [])
     assert next(fake_client.watch("a")).job.name == "a"
-    assert fake_api.asked == [(JOBS, {"fieldSelector": "metadata.name=a"})]
+    assert fake_api.asked == [(JOBS, {"fieldSelector": "metadata.name=a", "limit": "500"})]
 
 
-def test_the_server_is_asked_to_end_the_watch_with_the_deadline(fake_api: FakeApi, watch: JobWatch) -> None:
+def test_the_server_is_asked_to_end_the_watch_with_the_deadline(fake_api: FakeApi, watch: Watch) -> None:
     Script(fake_api, [listed(4, job(3))], [])
     seen(watch)
     queries = [query for _, query in fake_api.asked if query.get("watch")]

@@ -69,8 +69,10 @@ def pipeline_job(
     *,
     model: str | dict[str, Any] = "cnn",
     keep: int = 100,
+    every: int = 0,
     data: dict[str, Any] | None = None,
     export: dict[str, Any] | None = None,
+    compress: dict[str, Any] | None = None,
     **fields: Any,
 ) -> DLTrainJob:
     """A job that trains on an .npz file with two ranks.
@@ -79,8 +81,10 @@ def pipeline_job(
         file: the data.
         model: its name, or spec.pipeline.model.
         keep: how many checkpoints are kept.
+        every: seconds between checkpoints; 0 for one after every epoch.
         data: what is added to spec.pipeline.data.
         export: spec.pipeline.export.
+        compress: spec.pipeline.compress.
         fields: what is added to spec.pipeline.train.
     """
     return parse_job(
@@ -100,26 +104,41 @@ def pipeline_job(
                     "model": {"name": model} if isinstance(model, str) else model,
                     "train": {"globalBatchSize": 8, "optimizer": {"lr": 0.05}, **fields},
                     "export": export or {},
+                    **({"compress": compress} if compress else {}),
                 },
-                "checkpoint": {"keep": keep},
+                "checkpoint": {"everySeconds": every, "keep": keep},
                 "runPolicy": {"backoffLimit": 0},
             },
         }
     )
 
 
-def new_run(job: DLTrainJob, output: Path, communicator: Communicator | None = None, attempt: int = 1) -> Run:
+def new_run(
+    job: DLTrainJob,
+    output: Path,
+    communicator: Communicator | None = None,
+    attempt: int = 1,
+    memory: Path | None = None,
+) -> Run:
     """One rank's run of a pipeline job, before its first stage."""
     assert job.spec.pipeline is not None
     alone = communicator or SingleCommunicator()
     output.mkdir(parents=True, exist_ok=True)
     progress = Progress(SILENT, alone.rank)
-    return Run(job.name, job.spec.pipeline, job.spec.checkpoint, output, attempt, alone, CPU, progress)
+    run = Run(job.name, job.spec.pipeline, job.spec.checkpoint, output, attempt, alone, CPU, progress)
+    run.snapshots = memory
+    return run
 
 
-def trained(job: DLTrainJob, output: Path, communicator: Communicator | None = None, attempt: int = 1) -> Run:
+def trained(
+    job: DLTrainJob,
+    output: Path,
+    communicator: Communicator | None = None,
+    attempt: int = 1,
+    memory: Path | None = None,
+) -> Run:
     """The same after its stages data and train."""
-    run = new_run(job, output, communicator, attempt)
+    run = new_run(job, output, communicator, attempt, memory)
     data_stage.run(run)
     train.run(run)
     return run

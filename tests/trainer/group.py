@@ -84,9 +84,9 @@ class ThreadCommunicator:
 
         return wait
 
-    def broadcast(self, tensor: Tensor, name: str) -> None:
+    def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:
         with torch.no_grad():
-            tensor.copy_(self.meeting.all(self._leave(f"broadcast {name}", tensor.detach().clone()))[0])
+            tensor.copy_(self.meeting.all(self._leave(f"broadcast {name}", tensor.detach().clone()))[root])
 
     def sum_integers(self, values: list[int]) -> list[int]:
         assert all(type(value) is int for value in values), "numpy's integers overflow"
@@ -114,6 +114,9 @@ class ThreadCommunicator:
 
     def barrier(self) -> None:
         self.meeting.all(self._leave("barrier", None))
+
+    def rest(self) -> None:
+        self.barrier()
 
     def close(self) -> None:
         self.barrier()

@@ -1,4 +1,4 @@
-"""`python -m dltrain_trainer` where there is nothing to run: one line that says what to do, and exit code 1."""
+"""`python -m dltrain_trainer` where there is nothing to run: one line that says what to do, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.trainer.builders import npz, pipeline_job
 HEAD = '"apiVersion": "dltrain.io/v1alpha1", "kind": "DLTrainJob", "metadata": {"name": "a"}'
 
 
-def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_its_exit_code_says_that_the_data_is_to_blame(tmp_path: Path) -> None:
     job = pipeline_job(tmp_path / "missing.npz")
     (tmp_path / "job.json").write_text(json.dumps(job.to_dict()))
     environment = {names.JOB_FILE_VARIABLE: str(tmp_path / "job.json"), names.OUTPUT_VARIABLE: str(tmp_path / "out")}
@@ -29,7 +29,7 @@ def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     remedy = "mount the data, or correct spec.pipeline.data.source"
     said = f"error: {tmp_path}/missing.npz: cannot be read (No such file or directory); {remedy}\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert (done.returncode, done.stdout, done.stderr) == (names.EXIT_BAD_DATA, "", said)
 
 
 def fail_unheard() -> None:

@@ -63,6 +63,7 @@ def test_the_files_need_neither_pickle_nor_our_code(tmp_path: Path) -> None:
     save(one, tmp_path, {"accuracy": 0.5}, samples())
     assert json.loads((tmp_path / "model.json").read_text()) == {
         "formatVersion": 2,
+        "edits": [],
         "dltrainVersion": dltrain.__version__,
         "model": {"name": "cnn", "inputShape": [2, 9, 9], "outputs": 3, "channelsLast": True},
         "task": "classification",

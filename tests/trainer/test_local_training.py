@@ -27,7 +27,7 @@ from tests.trainer.builders import json_lines, without_attempt
 TRAINED, TESTED = 4096, 1000
 EPOCHS, STEPS = 3, 32
 """Of an epoch."""
-WHOLE, RESUMED, KILLED, FAILED = "whole", "whole again", "killed", "failed"
+WHOLE, KILLED, ENDED, FAILED = "whole", "killed", "ended", "failed"
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Ran:
                 "model": {"name": "cnn"},
                 "train": {"epochs": EPOCHS, "optimizer": {"lr": 0.05}, "seed": 2, **train},
             },
-            "checkpoint": {"keep": 2},
+            "checkpoint": {"everySeconds": 3600 if self.output.name in {KILLED, ENDED} else 0, "keep": 2},
             "runPolicy": {"backoffLimit": 1 if self.output.name == KILLED else 0},
         }
         head = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "fashion"}}
@@ -74,16 +74,35 @@ class Ran:
         self.statuses.append(status)
 
 
-class Killed(Ran):
-    """The first rank is killed as soon as it has reported a checkpoint."""
+class Disturbed(Ran):
+    """Something happens in the second epoch."""
 
-    killed = False
+    done = False
 
     def hear(self, status: GroupStatus) -> None:
         super().hear(status)
-        if status.checkpoint is not None and not self.killed:
-            self.killed = True
-            os.kill(ranks_of(self.output)[0], signal.SIGKILL)
+        if not self.done and status.progress is not None and (status.progress.step or 0) >= STEPS + 5:
+            self.done = True
+            self.disturb()
+
+    def disturb(self) -> None:
+        raise NotImplementedError
+
+
+class Killed(Disturbed):
+    """The last rank is killed."""
+
+    def disturb(self) -> None:
+        os.kill(ranks_of(self.output)[1], signal.SIGKILL)
+
+
+class Ended(Disturbed):
+    """The agent is told to end."""
+
+    def disturb(self) -> None:
+        lines = Path(f"/proc/{ranks_of(self.output)[0]}/status").read_text().splitlines()
+        agent = next(int(line.split()[1]) for line in lines if line.startswith("PPid:"))
+        os.kill(agent, signal.SIGTERM)
 
 
 def ranks_of(output: Path) -> dict[int, int]:
@@ -91,11 +110,11 @@ def ranks_of(output: Path) -> dict[int, int]:
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            values = dict(line.split("=", 1) for line in (process / "environ").read_text().split("\0") if "=" in line)
+            name, environment = (process / "comm").read_text(), (process / "environ").read_text()
         except (OSError, UnicodeDecodeError):  # it has just ended, or is another's
             continue
-        if values.get(names.OUTPUT_VARIABLE) == str(output) and names.RANK_VARIABLE in values:
-            found[int(values[names.RANK_VARIABLE])] = int(process.name)
+        if name.startswith("rank ") and f"{names.OUTPUT_VARIABLE}={output}\0" in environment:
+            found[int(name.split()[1])] = int(process.name)
     return found
 
 
@@ -201,7 +220,7 @@ def test_the_statistics_are_those_of_the_training_samples(whole: Ran, fashion_ca
 def test_a_finished_job_run_again_trains_no_step_and_has_the_same_results(whole: Ran) -> None:
     weights, log = ((whole.output / name).read_bytes() for name in ("model.safetensors", "metrics.jsonl"))
     again = Ran(whole.output).run()
-    assert "[rank 0] resumed from step-00000096: 96 steps are done" in again.lines
+    assert "[rank 0] resumed from a checkpoint: 96 steps are done" in again.lines
     assert again.accuracy == whole.accuracy
     assert (whole.output / "model.safetensors").read_bytes() == weights
     assert (whole.output / "metrics.jsonl").read_bytes() == log
@@ -211,12 +230,28 @@ def test_a_job_whose_rank_was_killed_goes_on_and_ends_with_the_same_model_to_the
     killed = Killed(folder / KILLED)
     killed.run()
     assert (killed.status.state, killed.status.attempt, killed.status.user_restarts) == ("succeeded", 2, 1)
-    assert any("resumed from step-" in line for line in killed.lines)
+    assert any("resumed from a snapshot of rank 0's pod: " in line for line in killed.lines)
+    assert [each.name for each in (killed.output / "checkpoints").iterdir()] == ["step-00000096"]
     for name in ("model.safetensors", "model.json"):
         assert (killed.output / name).read_bytes() == (whole.output / name).read_bytes()
     log = killed.output / "metrics.jsonl"
     assert without_attempt(log) == without_attempt(whole.output / "metrics.jsonl")
     assert {line["attempt"] for line in json_lines(log)} == {1, 2}
+
+
+def test_a_job_that_is_told_to_end_keeps_what_it_did_and_goes_on_with_it(folder: Path, whole: Ran) -> None:
+    ended = Ended(folder / ENDED).run()
+    assert ended.result is not None
+    assert (ended.result.succeeded, ended.status.user_restarts, ended.status.failure) == (False, 0, None)
+    step = next(int(line.split()[-2]) for line in ended.lines if "told to end after" in line)
+    assert STEPS < step < 2 * STEPS
+    assert [each.name for each in (ended.output / "checkpoints").iterdir()] == [f"step-{step:08}"]
+    assert ranks_of(ended.output) == {}
+    again = Ran(ended.output).run()
+    assert f"[rank 0] resumed from a checkpoint: {step} steps are done" in again.lines
+    for name in ("model.safetensors", "model.json"):
+        assert (again.output / name).read_bytes() == (whole.output / name).read_bytes()
+    assert without_attempt(again.output / "metrics.jsonl") == without_attempt(whole.output / "metrics.jsonl")
 
 
 def test_an_error_of_one_rank_is_one_line_with_exit_code_1_and_leaves_no_rank_waiting(folder: Path) -> None:

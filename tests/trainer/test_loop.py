@@ -14,7 +14,6 @@ from dltrain.api.job import DLTrainJob
 from dltrain_trainer.checkpoint.folder import Checkpoints
 from dltrain_trainer.data.sampler import Sampler
 from dltrain_trainer.stages.checks import batch_problems
-from dltrain_trainer.training.state import TrainingState
 from tests.trainer.builders import (
     blueprint_of,
     equal,
@@ -118,13 +117,13 @@ def test_steps_are_on_record_before_the_checkpoint_that_says_they_are_done(
     tmp_path: Path, job: DLTrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded: list[int] = []
-    save = Checkpoints.save
+    store = Checkpoints.store
 
-    def look_and_save(self: Checkpoints, state: TrainingState) -> Path:
+    def look_and_store(self: Checkpoints, step: int, tensors: bytes) -> Path:
         recorded.append(len(json_lines(tmp_path / "metrics.jsonl")))
-        return save(self, state)
+        return store(self, step, tensors)
 
-    monkeypatch.setattr(Checkpoints, "save", look_and_save)
+    monkeypatch.setattr(Checkpoints, "store", look_and_store)
     trained(job, tmp_path)
     assert recorded == [3, 6, 9, 12]
 

@@ -134,7 +134,7 @@ def test_a_finished_training_is_not_trained_again(
     before = saved(tmp_path, 12)
     capsys.readouterr()
     model = trained(job, tmp_path).artifact.model.state_dict()
-    assert capsys.readouterr().out == "resumed from step-00000012: 12 steps are done\n"
+    assert capsys.readouterr().out == "resumed from a checkpoint: 12 steps are done\n"
     assert all(torch.equal(tensor, before[f"model.{name}"]) for name, tensor in model.items())
 
 

@@ -10,15 +10,15 @@ import signal
 import ssl
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Final
 
 from dltrain.channel import channel_context
 from dltrain.errors import SpecError
-from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain.names import EXIT_DO_NOT_RETRY, EXIT_TOLD_TO_END
 from dltrain_agent.coordinator import Coordinator
 from dltrain_agent.member import Member
+from dltrain_agent.memory import memory_folder
 from dltrain_agent.processes import Processes
 from dltrain_agent.reports import ReportServer
 from dltrain_agent.server import serve_control_port
@@ -28,8 +28,6 @@ from dltrain_agent.worker import Worker
 
 log = logging.getLogger("dltrain_agent")
 
-EXIT_TOLD_TO_END: Final = 143
-
 
 async def run(settings: Settings) -> int:
     """Run one agent until the job, or this pod, ends; returns the exit code."""
@@ -37,19 +35,16 @@ async def run(settings: Settings) -> int:
     told_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_end.set)
+
+    def input_ends() -> None:
+        """The end of its input is the end of who started it."""
+        loop.remove_reader(sys.stdin)
+        told_to_end.set()
+
+    if settings.local:
+        loop.add_reader(sys.stdin, input_ends)
     with socket_folder(settings) as folder:
-        work = asyncio.create_task(run_role(settings, folder))
-        if settings.local:
-            loop.add_reader(sys.stdin, told_to_end.set)  # the end of its input is the end of who started it
-        end = asyncio.create_task(told_to_end.wait())
-        await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
-        end.cancel()
-        if not work.done():
-            log.info("told to end")
-            work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            return await work
-        return EXIT_TOLD_TO_END
+        return await run_role(settings, folder, told_to_end)
 
 
 @contextlib.contextmanager
@@ -63,18 +58,38 @@ def socket_folder(settings: Settings) -> Iterator[Path]:
         yield Path(folder)
 
 
-async def run_role(settings: Settings, folder: Path) -> int:
+async def run_role(settings: Settings, folder: Path, told_to_end: asyncio.Event) -> int:
     """Be the coordinator or a member, and leave no process behind."""
     processes = Processes()
-    worker = Worker(settings, processes, folder)
-    try:
-        async with await worker.listen():
-            if settings.index == 0:
-                return await run_coordinator(settings, Coordinator(settings, worker), worker)
-            return await Member(settings, worker, identity(settings, ssl.Purpose.SERVER_AUTH)).run()
-    finally:
-        await worker.clear()
-        processes.close()
+    with memory_folder() as memory:
+        worker = Worker(settings, processes, folder, memory)
+        try:
+            async with await worker.listen():
+                return await until_told(work_of(settings, worker), worker, told_to_end)
+        finally:
+            await worker.close()
+            processes.close()
+
+
+def work_of(settings: Settings, worker: Worker) -> Coroutine[None, None, int]:
+    """What an agent does; ends with its exit code."""
+    if settings.index == 0:
+        return run_coordinator(settings, Coordinator(settings, worker), worker)
+    return Member(settings, worker, identity(settings, ssl.Purpose.SERVER_AUTH)).run()
+
+
+async def until_told(role: Coroutine[None, None, int], worker: Worker, told_to_end: asyncio.Event) -> int:
+    """Do the work to its end, or until told to end: then ranks may first keep what they have done."""
+    work, end = asyncio.create_task(role), asyncio.create_task(told_to_end.wait())
+    await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if not work.done():
+        log.info("told to end")
+        await worker.wind_down()
+        work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        return await work
+    return EXIT_TOLD_TO_END
 
 
 async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: Worker) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 
 from dltrain.api.channel import RankExit
 from dltrain.api.status import Failure, FailureReason
+from dltrain.names import EXIT_DO_NOT_RETRY
 
 SETTLE_SECONDS: Final = 1.0
 """How long an attempt goes on after a rank failed because another one did, for that other one to end by itself."""
@@ -46,6 +47,7 @@ def root_cause(exits: Sequence[RankExit], attempt: int, launcher: str, launcher_
         exit_code=first.exit_code,
         signal=first.signal,
         attempt=attempt,
+        step=first.step,
         log="\n".join(first.log),
     )
 
@@ -64,6 +66,8 @@ def reason_of(rank: RankExit) -> FailureReason:
     """The class of a rank's failure."""
     if rank.out_of_memory:
         return "OutOfMemory"
+    if rank.cause is not None:
+        return rank.cause
     return "Communication" if is_consequence(rank) else "UserError"
 
 
@@ -72,4 +76,37 @@ def gist(rank: RankExit) -> str:
     lines = [line.strip() for line in rank.log if line.strip()]
     if rank.out_of_memory:
         return ": the kernel killed it for exceeding the pod's memory limit; raise workers.resources.limits.memory"
+    if rank.cause == "Hang":
+        return ": it stood still in a step for guards.noProgressSeconds; its log says where"
     return f": {lines[-1]}" if lines else ""
+
+
+FINAL: Final = frozenset({"DataError", "NaN"})
+"""What another attempt would only find again."""
+
+
+def is_final(failure: Failure, before: Failure | None) -> bool:
+    """Whether another attempt is useless: a rank asked for none, or the same error has come twice at one step."""
+    same = (
+        before is not None
+        and failure.step is not None
+        and failure.exit_code is not None
+        and (failure.reason, failure.step, failure.message) == (before.reason, before.step, before.message)
+    )
+    return same or failure.exit_code == EXIT_DO_NOT_RETRY or failure.reason in FINAL
+
+
+def loss_of(exits: Sequence[RankExit], lost_index: int | None, attempt: int) -> Failure:
+    """Why an attempt ended that none of its ranks has ended by an error.
+
+    Args:
+        exits: every rank's end.
+        lost_index: the worker that was lost first.
+        attempt: the attempt's number.
+    """
+    told = next((rank for rank in exits if rank.interrupted), None)
+    if told is not None:
+        message = f"a worker was told to end; the state of step {told.step} is kept"
+        return Failure(reason="Preempted", message=message, attempt=attempt, step=told.step)
+    message = "lost the connection to a worker" if lost_index is None else f"lost the connection to worker {lost_index}"
+    return Failure(reason="WorkerLost", message=message, attempt=attempt)

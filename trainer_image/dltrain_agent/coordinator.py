@@ -165,6 +165,8 @@ class Coordinator:
                 log.warning("refused %s: %s", channel.peer, reason)
                 channel.post(Refused(reason=reason))
                 channel.close()
+            case g.StartAttempt() if self._worker.leaving:
+                log.info("no further attempt starts here: this worker ends")
             case g.StartAttempt(number):
                 log.info("attempt %d: %d ranks on %d workers", number, self._ranks, self._settings.replicas)
                 self._worker.begin(number)

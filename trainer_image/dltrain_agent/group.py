@@ -13,7 +13,7 @@ from typing import Literal
 from dltrain.api.channel import Join, RankExit
 from dltrain.api.status import Failure
 from dltrain.names import EXIT_DO_NOT_RETRY
-from dltrain_agent.causes import is_consequence, root_cause
+from dltrain_agent.causes import is_consequence, is_final, loss_of, root_cause
 
 State = Literal["gathering", "running", "ending", "succeeded", "failed"]
 
@@ -28,6 +28,8 @@ class Attempt:
     exits: tuple[RankExit, ...] = ()
     lost: bool = False
     """Whether a member was lost while ranks were needed."""
+    lost_index: int | None = None
+    """The member that was lost first."""
     settling: bool = False
     """Whether a rank failed because of another one, whose own end is awaited."""
     ending: frozenset[int] = frozenset()
@@ -49,6 +51,13 @@ class Group:
     """Index -> incarnation of the members present."""
     attempt: Attempt = Attempt()
     failure: Failure | None = None
+    last_restart: Failure | None = None
+    """Why the newest attempt was started, if it is not the first."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the attempt has ended because a worker was told to end."""
+        return self.attempt.lost or any(rank.interrupted for rank in self.attempt.exits)
 
     @property
     def over(self) -> bool:
@@ -203,7 +212,8 @@ def lost(group: Group, index: int, incarnation: int) -> Step:
     group = replace(group, members=members)
     if group.state == "gathering":
         return group, ()
-    group = replace(group, attempt=replace(group.attempt, lost=True))
+    first = index if group.attempt.lost_index is None else group.attempt.lost_index
+    group = replace(group, attempt=replace(group.attempt, lost=True, lost_index=first))
     return cleared(group, index) if group.state == "ending" else end_attempt(group)
 
 
@@ -260,11 +270,12 @@ def judge(group: Group) -> Step:
     well = [rank for rank in attempt.exits if rank.exit_code == 0]
     if len(well) == group.replicas * group.slots and attempt.launcher == "exit code 0":
         return replace(group, state="succeeded"), (FinishJob(0),)
-    if attempt.lost:
-        return gather(replace(group, state="gathering"))
+    if group.interrupted:
+        why = loss_of(attempt.exits, attempt.lost_index, group.number)
+        return gather(replace(group, state="gathering", last_restart=why))
     failure = root_cause(attempt.exits, group.number, attempt.launcher or "no end", attempt.launcher_log)
-    restarts = group.user_restarts + 1
+    restarts, before = group.user_restarts + 1, group.failure
     group = replace(group, user_restarts=restarts, failure=failure)
-    if restarts > group.backoff_limit or failure.exit_code == EXIT_DO_NOT_RETRY:
+    if restarts > group.backoff_limit or is_final(failure, before):
         return replace(group, state="failed", user_restarts=restarts - 1), (FinishJob(EXIT_DO_NOT_RETRY),)
-    return gather(replace(group, state="gathering"))
+    return gather(replace(group, state="gathering", last_restart=failure))

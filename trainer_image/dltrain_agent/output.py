@@ -9,6 +9,8 @@ from collections import deque
 from typing import Final
 
 TAIL_LINES: Final = 30
+"""How many lines are told to others."""
+KEPT_LINES: Final = 1000
 """How many lines are remembered."""
 MAX_LINE_BYTES: Final = 16 * 1024
 """A longer line is passed on in pieces."""
@@ -24,7 +26,7 @@ class Output:
         self._loop = asyncio.get_running_loop()
         self._prefix = f"{prefix} ".encode()
         self._sink = sys.stdout.fileno() if sink is None else sink
-        self._tail: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._tail: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._rest = b""
         self._ended = self._loop.create_future()
         self._read, self.descriptor = os.pipe2(os.O_CLOEXEC)
@@ -37,7 +39,12 @@ class Output:
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines, without prefix."""
+        """The last few lines, without prefix."""
+        return self.kept[-TAIL_LINES:]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The lines that are remembered, without prefix."""
         return tuple(line.decode(errors="replace") for line in self._tail)
 
     async def drain(self) -> None:

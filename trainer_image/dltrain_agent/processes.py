@@ -49,6 +49,8 @@ class Process:
     exited: asyncio.Future[Exit]
     stopped: bool = field(default=False)
     """Whether the agent has told it to end."""
+    hung: bool = field(default=False)
+    """Whether it was ended because it stood still."""
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and all in its group; nothing if it has ended."""
@@ -63,14 +65,20 @@ class Processes:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._children: dict[int, tuple[Process, subprocess.Popen[bytes]]] = {}
+        self._children: dict[int, tuple[Process, subprocess.Popen[bytes] | None]] = {}
         adopt_orphans()
         self._loop.add_signal_handler(signal.SIGCHLD, self.reap)
 
-    def start(
-        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: int, stderr: int
+    def start(  # noqa: PLR0913, PLR0917 - what a process is given
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        stdout: int,
+        stderr: int,
+        stdin: int = subprocess.DEVNULL,
     ) -> Process:
-        """Start a child with its output going to the given descriptors and no input.
+        """Start a child with its output going to the given descriptors and, by default, no input.
 
         Raises:
             OSError: the program cannot be started.
@@ -79,13 +87,24 @@ class Processes:
             command,
             env=dict(environment),
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )
         process = Process(child.pid, self._loop.create_future())
         self._children[child.pid] = process, child
+        return process
+
+    def adopt(self, pid: int) -> Process:
+        """Take charge of an orphan that has become a child of this process, and is to lead a group of its own.
+
+        Raises:
+            ChildProcessError: it has ended and was collected already.
+        """
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        process = Process(pid, self._loop.create_future())
+        self._children[pid] = process, None
         return process
 
     def reap(self) -> None:
@@ -96,8 +115,9 @@ class Processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)  # the number is ours for as long as the child is not collected
             status = os.waitpid(pid, 0)[1]
-            if process is not None and child is not None:
+            if child is not None:
                 child.returncode = os.waitstatus_to_exitcode(status)
+            if process is not None:
                 process.exited.set_result(exit_of(status))
 
     def close(self) -> None:

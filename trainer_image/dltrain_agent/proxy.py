@@ -19,7 +19,8 @@ AGENT_GONE = 125
 
 def die_by(number: int) -> None:
     """End by a signal, as the real process did, without a core file of one's own."""
-    signal.signal(number, signal.SIG_DFL)
+    if number != signal.SIGKILL:  # which cannot be handled in the first place
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 

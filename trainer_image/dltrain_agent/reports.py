@@ -9,12 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
 from dltrain.api.report import MAX_REPORT_BYTES, REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
 from dltrain.api.status import CheckpointStatus, Progress, Results
+from dltrain.curve import extended
 from dltrain.durations import short_duration
+
+CURVED: Final = frozenset({"train", "command"})
+"""The stages whose losses make up the curve; later ones leave it as it is."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,7 @@ def fold(known: Reported, report: Report, now: datetime, uri: Callable[[str], st
     """
     match report:
         case ProgressReport(rank=rank) if known.rank is None or rank <= known.rank:
-            return replace(known, rank=rank, progress=progress_of(report, now))
+            return replace(known, rank=rank, progress=progress_of(report, now, known.progress))
         case CheckpointReport(step=step, path=path):
             return replace(known, checkpoint=CheckpointStatus(step=step, time=now, uri=uri(path)))
         case ResultsReport(results=results):
@@ -51,8 +56,17 @@ def fold(known: Reported, report: Report, now: datetime, uri: Callable[[str], st
             return known
 
 
-def progress_of(report: ProgressReport, now: datetime) -> Progress:
-    """A rank's report as the status shows it."""
+def progress_of(report: ProgressReport, now: datetime, before: Progress | None = None) -> Progress:
+    """A rank's report as the status shows it.
+
+    Args:
+        report: the report.
+        now: when it came.
+        before: the progress before it.
+    """
+    losses = before.losses if before else ()
+    if report.stage in CURVED:
+        losses = extended(losses, report.step, report.total, report.loss)
     percent = min(100, 100 * report.step // report.total) if report.step is not None and report.total else None
     return Progress(
         stage=report.stage,
@@ -63,6 +77,7 @@ def progress_of(report: ProgressReport, now: datetime) -> Progress:
         percent=percent,
         summary="" if percent is None else f"{percent}%",
         loss=report.loss,
+        losses=losses,
         samples_per_second=report.samples_per_second,
         time_split=report.time_split,
         eta=None if report.eta_seconds is None else short_duration(report.eta_seconds),

@@ -42,6 +42,9 @@ class Settings:
     stop_grace_seconds: float = 5.0
     """How long a rank that is told to end may take before it is killed."""
 
+    farewell_seconds: float = 20.0
+    """How long ranks may take to keep what they have done, when the agent is told to end."""
+
     @property
     def local(self) -> bool:
         """Whether this is a local run: one agent, every rank, no control channel."""
@@ -110,4 +113,5 @@ def from_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         output=given.output.resolve(),
         workspace=Path.cwd(),
         status_descriptor=given.status_fd,
+        farewell_seconds=10.0,  # who has pressed Ctrl-C waits
     )

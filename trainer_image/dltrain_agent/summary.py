@@ -29,6 +29,7 @@ def group_status(group: Group, reported: Reported) -> GroupStatus:
         checkpoint=reported.checkpoint,
         results=reported.results,
         failure=group.failure,
+        last_restart=group.last_restart,
     )
 
 

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from dltrain import names
 from dltrain.api.parse import parse_job_file
 from dltrain.errors import SpecError
+from dltrain.pulse import Pulse, pulse_file
 from dltrain.reporting import reporter
 from dltrain_trainer.distributed import connect
 from dltrain_trainer.distributed.device import rank_device
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, ToldToEndError, TrainerError
 from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import STAGES
+from dltrain_trainer.stages import stages_of
 
-EXIT_FAILED = 1
+EXIT_FAILED: Final = 1
+EXIT_CODES: Final[dict[type[Exception], int]] = {
+    DataAwayError: EXIT_FAILED,
+    DataError: names.EXIT_BAD_DATA,
+    DivergedError: names.EXIT_NOT_A_NUMBER,
+}
+"""What is known of an error, for the agent; the first that fits."""
 
 
 def main() -> None:
     """Run every stage; a failed rank ends at once, so that the first to fail is the first to end."""
+    faulthandler.register(signal.SIGUSR1)  # an agent that finds this rank standing still asks where
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        run_stages()
+        code = run_stages()
     except (TrainerError, SpecError) as error:
-        fail("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED)
+        fail("\n".join(f"error: {line}" for line in str(error).splitlines()), code)
     except BaseException:  # noqa: BLE001 - whatever it is, this rank must not wait for others at exit
         fail(traceback.format_exc())
+    else:
+        sys.exit(code)
 
 
-def run_stages() -> None:
-    """Run the pipeline of the job that the environment names.
+def run_stages() -> int:
+    """Run the pipeline of the job that the environment names; the exit code.
 
     Raises:
         SpecError: the job file is not a valid pipeline job.
@@ -55,10 +69,24 @@ def run_stages() -> None:
     device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
-    for name, stage in STAGES.items():
-        run.progress.stage(name)
-        stage(run)
+    run.snapshots = Path(folder) if (folder := os.environ.get(names.SNAPSHOT_VARIABLE)) else None
+    run.pulse = Pulse(pulse_file(run.snapshots, communicator.rank) if run.snapshots else None)
+    run.fail_on_nan = job.spec.guards.fail_on_nan
+    code = run_each(run)
     communicator.close()
+    return code
+
+
+def run_each(run: Run) -> int:
+    """Run every stage, or those before one in which a rank is told to end; the exit code."""
+    try:
+        for name, stage in stages_of(run.pipeline).items():
+            run.progress.stage(name)
+            stage(run)
+    except ToldToEndError as told:
+        run.progress.say(str(told))
+        return names.EXIT_TOLD_TO_END
+    return 0
 
 
 def path_from(variable: str) -> Path:
@@ -72,13 +100,13 @@ def path_from(variable: str) -> Path:
     return Path(value)
 
 
-def fail(message: str) -> None:
+def fail(message: str, code: int = EXIT_FAILED) -> None:
     """End this rank, without the farewell of MPI and Horovod, which would wait for ranks that wait for this one."""
     try:
         print(message, file=sys.stderr, flush=True)  # noqa: T201 - the last words of a rank
         sys.stdout.flush()
     finally:  # even if nobody listens any more
-        os._exit(EXIT_FAILED)
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -9,5 +9,17 @@ class DataError(TrainerError):
     """The data is missing, damaged, or not what the job says."""
 
 
+class DataAwayError(DataError):
+    """The data, or room for it, is not there now; it may be later."""
+
+
+class DivergedError(TrainerError):
+    """The loss is no finite number any more."""
+
+
+class ToldToEndError(Exception):
+    """A rank was told to end, and the state of training is kept: no failure of anybody's."""
+
+
 class CheckpointError(TrainerError):
     """A checkpoint or artefact cannot be written or read."""

@@ -83,6 +83,12 @@ class RankExit(StatusModel):
     """The signal's name, as in SIGSEGV."""
     stopped: bool = False
     """Whether it ended because its agent was told to stop it: not a cause of anything."""
+    interrupted: bool = False
+    """Whether it ended because some rank was told to, with its state kept: nobody's failure."""
+    cause: Literal["DataError", "NaN", "Hang"] | None = None
+    """What the rank, or its agent, knows of why."""
+    step: int | None = None
+    """Optimizer steps that it had done; None for programs of the user."""
     out_of_memory: bool = False
     """Whether the kernel killed it for exceeding the pod's memory limit."""
     time: float
@@ -145,6 +151,8 @@ class GroupStatus(StatusModel):
     checkpoint: CheckpointStatus | None = None
     results: Results | None = None
     failure: Failure | None = None
+    last_restart: Failure | None = None
+    """Why the newest attempt was started, if it is not the first."""
 
 
 Message = Annotated[

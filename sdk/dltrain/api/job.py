@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import Checkpoint, RunPolicy, Storage
+from dltrain.api.policy import Checkpoint, Guards, RunPolicy, Storage
 from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import JobStatus
 from dltrain.api.workers import Workers
@@ -114,7 +114,7 @@ class JobSpec(SpecModel):
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint"}
+        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards"}
     )
     """Fields that cannot change once the job exists; runPolicy can."""
 
@@ -132,6 +132,8 @@ class JobSpec(SpecModel):
     """A program that every rank runs (a Horovod or mpi4py script, say); exactly one of pipeline and command."""
     checkpoint: Checkpoint = Checkpoint()
     """The training state kept on the storage."""
+    guards: Guards = Guards()
+    """When a training that goes wrong without ending is ended."""
     storage: Storage | None = None
     """Where checkpoints and artefacts are kept. Default: in the first pod, lost with it."""
     run_policy: RunPolicy = RunPolicy()
@@ -175,6 +177,29 @@ class DLTrainJob(SpecModel):
     def namespace(self) -> str:
         """The job's namespace."""
         return self.metadata.namespace
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """The job that YAML or JSON text holds; the same as `parse_job`.
+
+        Raises:
+            SpecError: it is not one valid job; holds all problems.
+        """
+        from dltrain.api.parse import parse_job  # noqa: PLC0415 - which is made of this module
+
+        return cls.model_validate(parse_job(text))
+
+    def to_yaml(self) -> str:
+        """The job as a user would write it; `from_yaml` makes the same job of it."""
+        from dltrain.api.document import dump  # noqa: PLC0415 - see dltrain.api.text
+
+        return dump(self.to_manifest())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from dltrain.notebook import job_html  # noqa: PLC0415 - only notebooks need it
+
+        return job_html(self)
 
     def to_manifest(self) -> dict[str, Any]:
         """The job as a user would write it: no status, no fields of the API server's, no unset defaults."""

@@ -20,13 +20,13 @@ ALWAYS_WRITTEN: Final = ("apiVersion", "kind")
 """Fields that a text must have, as the API server demands; values made in Python may leave them out."""
 
 
-def parse_job_file(path: Path) -> DLTrainJob:
+def parse_job_file(path: str | Path) -> DLTrainJob:
     """Read a job from a YAML or JSON file.
 
     Raises:
         SpecError: the file cannot be read, or is not one valid job.
     """
-    return parse_job(read_text(path))
+    return parse_job(read_text(Path(path)))
 
 
 def parse_job(source: str | Mapping[str, Any]) -> DLTrainJob:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Any, Final
 
-from pydantic import Field
-
-from dltrain.api.base import SpecModel
-from dltrain.api.choices import each_once
+from dltrain.api.base import Found, Rule, SpecModel
+from dltrain.api.compress import Compress
 from dltrain.api.data import Data
 from dltrain.api.evaluate import Evaluate
+from dltrain.api.export import Export
 from dltrain.api.model import Model
 from dltrain.api.train import Train
 
+GATE: Final = "self.compress.gate.metric"
+HAS_GATE: Final = "has(self.compress) && has(self.compress.gate) && has(self.compress.gate.metric)"
 
-class Export(SpecModel):
-    """In which formats the trained model is written to the storage; each is read back and compared before it counts."""
 
-    rules = (each_once("formats", "format"),)
-    formats: Annotated[tuple[Literal["safetensors", "onnx"], ...], Field(min_length=1, max_length=8)] = ("safetensors",)
-    """safetensors: model.safetensors (weights) and model.json (architecture and preprocessing); onnx: model.onnx, which
-    takes raw samples, for the statistics of the preprocessing are in its graph."""
+def is_evaluated(pipeline: Any) -> bool:
+    """Whether the metric that a compression is judged by is one that the job evaluates, where it names both."""
+    metric = pipeline.compress and pipeline.compress.gate.metric
+    return metric is None or pipeline.evaluate.metrics is None or metric in pipeline.evaluate.metrics
 
 
 class Pipeline(SpecModel):
-    """A job made of dltrain's own stages: data, train, evaluate, export."""
+    """A job made of dltrain's own stages: data, train, compress, evaluate, export."""
+
+    rules = (
+        Rule(
+            cel=f"!({HAS_GATE} && has(self.evaluate) && has(self.evaluate.metrics)) || {GATE} in self.evaluate.metrics",
+            holds=is_evaluated,
+            message="must be one of evaluate.metrics; add it there, or gate on another",
+            at=("compress", "gate", "metric"),
+            found=Found(GATE, lambda pipeline: str(pipeline.compress.gate.metric)),
+        ),
+    )
 
     data: Data
     """Where the samples come from and how they are prepared."""
@@ -32,6 +41,8 @@ class Pipeline(SpecModel):
     """The network to train."""
     train: Train = Train()
     """How the model is trained."""
+    compress: Compress | None = None
+    """How the trained model is made smaller and faster, and what it must still achieve. Default: it stays as it is."""
     evaluate: Evaluate = Evaluate()
     """What is measured on the test split after training."""
     export: Export = Export()

@@ -44,10 +44,21 @@ class RunPolicy(SpecModel):
 
 
 class Checkpoint(SpecModel):
-    """The training state kept on the storage; written at the end of every epoch."""
+    """The training state kept on the storage; in between it is kept in the workers' memory, every few steps."""
 
+    every_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """Seconds between two checkpoints; 0 for one after every epoch. There is always one at the end of training."""
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
     """How many of the newest checkpoints are kept."""
+
+
+class Guards(SpecModel):
+    """When a training that goes wrong without ending is ended."""
+
+    no_progress_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
+    """How long a rank of a pipeline may stand still in a step before it is ended, its stack in its log; 0 for ever."""
+    fail_on_nan: Annotated[bool, Field(alias="failOnNaN")] = True
+    """Whether a pipeline fails when its loss is no finite number any more, instead of training on."""
 
 
 class Storage(SpecModel):

@@ -10,7 +10,19 @@ from pydantic.alias_generators import to_camel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
-FailureReason = Literal["UserError", "OutOfMemory", "Communication", "LaunchFailed", "DeadlineExceeded", "InvalidSpec"]
+FailureReason = Literal[
+    "UserError",
+    "OutOfMemory",
+    "Communication",
+    "Hang",
+    "NaN",
+    "DataError",
+    "WorkerLost",
+    "Preempted",
+    "LaunchFailed",
+    "DeadlineExceeded",
+    "InvalidSpec",
+]
 
 
 class StatusModel(BaseModel):
@@ -92,6 +104,8 @@ class Progress(StatusModel):
     """The same with a percent sign, for printing."""
     loss: float | None = None
     """The training loss of the newest step reported."""
+    losses: tuple[float, ...] = ()
+    """The training loss so far, in at most 32 points that are spread evenly over the steps of training."""
     samples_per_second: float | None = None
     """Throughput of all ranks together."""
     time_split: Shares | None = None
@@ -113,6 +127,48 @@ class CheckpointStatus(StatusModel):
     """Where it is."""
 
 
+class Latency(StatusModel):
+    """How long a batch takes."""
+
+    batch: int
+    """Samples of the batch."""
+    threads: int
+    """Threads that work on it."""
+    p50_milliseconds: float
+    """The median."""
+    p95_milliseconds: float
+    """What 95 of 100 batches stay below."""
+
+
+class CompressionRow(StatusModel):
+    """What one step has come to: a row of the results, the trained model's own first."""
+
+    step: str
+    """original, or the name of the step with its number: 1 prune."""
+    outcome: Literal["original", "passed", "undone", "refused"]
+    """undone: it was measured and did not pass the gate; refused: it cannot be done to this model."""
+    reasons: tuple[str, ...] = ()
+    """Why it was undone or refused."""
+    metrics: dict[str, float] = {}
+    """Of the validation split."""
+    agreement: float | None = None
+    """The share of samples that it answers as the trained model does: with the same class, or the same labels."""
+    parameters: int | None = None
+    """Numbers that it holds, zeros not counted."""
+    macs: int | None = None
+    """Multiply-accumulates for one sample."""
+    file_bytes: int | None = None
+    """The size of its file."""
+    latencies: tuple[Latency, ...] = ()
+    """At batch 1, 8 and 32, on one thread and on all."""
+    speedup: float | None = None
+    """How many times as fast as the trained model in fp32 it is: batch 8, one thread, run in turns with it."""
+    peak_memory_bytes: int | None = None
+    """What a process needs to load it and answer a batch of 32, beyond what an idle one needs."""
+    processor: str = ""
+    """The processor that all of this was measured on, with its instruction set."""
+
+
 class Results(StatusModel):
     """What the job produced."""
 
@@ -122,6 +178,8 @@ class Results(StatusModel):
     """The folder that holds the exported model."""
     train_seconds: float | None = None
     """Wall time of the training stage in the attempt that completed it."""
+    compression: tuple[CompressionRow, ...] = ()
+    """What each step of the compression has come to; the first row is the trained model's own."""
 
 
 class Failure(StatusModel):
@@ -143,6 +201,8 @@ class Failure(StatusModel):
     """The signal that ended it, as in SIGKILL."""
     attempt: int | None = None
     """The attempt in which it happened."""
+    step: int | None = None
+    """Optimizer steps that the rank had done."""
     log: str | None = None
     """Its last lines of output."""
 
@@ -174,6 +234,8 @@ class JobStatus(StatusModel):
     """What the job produced."""
     failure: Failure | None = None
     """Why the job, or its last attempt, failed."""
+    last_restart: Failure | None = None
+    """Why the ranks were last started again."""
     start_time: datetime | None = None
     """When the job first asked for pods, or did again after a suspension."""
     completion_time: datetime | None = None

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import catalogue, files, jobs, running
+from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, predicting, running
+from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
 
@@ -17,23 +18,37 @@ Exit codes: 0 done, 1 the job failed, 2 wrong usage or an invalid job, 3 the clu
 app: Final = typer.Typer(
     help=HELP,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "init": authoring.init,
+    "validate": files.validate,
+    "plan": authoring.plan,
     "run": running.run,
     "submit": running.submit,
     "list": jobs.list_jobs,
     "status": jobs.status,
+    "watch": insight.watch,
     "logs": jobs.logs,
+    "explain": insight.explain,
+    "events": insight.events,
+    "top": insight.top,
+    "artefacts": jobs.artefacts,
     "suspend": jobs.suspend,
     "resume": jobs.resume,
+    "scale": jobs.scale,
     "delete": jobs.delete,
-    "validate": files.validate,
+    "diff": insight.diff,
+    "convert": authoring.convert,
+    "predict": predicting.predict,
     "models": catalogue.models,
     "transforms": catalogue.transforms,
+    "ui": page.ui,
+    "completion": completion.completion,
     "version": files.version,
 }
 for name, command in COMMANDS.items():
@@ -49,6 +64,11 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=show_version)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what was asked for.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR=1 does the same.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does all
+        bool, typer.Option("--version", help="Print the version.", callback=show_version)
+    ] = False,
 ) -> None:
     """Options of the program itself."""
+    MANNER.quiet, MANNER.colour = quiet, not no_color

@@ -12,7 +12,22 @@ if TYPE_CHECKING:
     from dltrain.client import Client
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The job file (YAML or JSON).", show_default=False)]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name.", show_default=False)]
+
+
+def job_names(incomplete: str) -> list[str]:
+    """The names of jobs that begin so, for the shell's completion; none where the cluster does not answer."""
+    from dltrain.client import Client  # noqa: PLC0415 - it costs half a second
+    from dltrain.errors import DLTrainError  # noqa: PLC0415
+
+    try:
+        return [job.name for job in Client().list() if job.name.startswith(incomplete)]
+    except DLTrainError:
+        return []
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The job's name.", show_default=False, autocompletion=job_names)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the file, spec.FIELD=VALUE; may be repeated."),

@@ -10,9 +10,13 @@ from typing import Final
 from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Failure, JobStatus, Progress, Results
+from dltrain.cli.compression import compression_table
 from dltrain.cli.options import Format
+from dltrain.curve import sparkline
 from dltrain.durations import short_duration
+from dltrain.events import ClusterEvent
 from dltrain.local import LocalResult
+from dltrain.story import often
 
 COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
 DATA_WAIT_SHOWN: Final = 0.1
@@ -35,10 +39,14 @@ def for_scripts(jobs: Sequence[DLTrainJob], form: Format, *, single: bool) -> st
     return json.dumps(value, indent=2) if form is Format.JSON else dump(value).rstrip()
 
 
-def table(jobs: Iterable[DLTrainJob], now: datetime) -> str:
-    """Jobs as a table, as `kubectl get dltj` has it."""
+def table(jobs: Sequence[DLTrainJob], now: datetime, *, everywhere: bool = False) -> str:
+    """Jobs as a table, as `kubectl get dltj` has it; with their namespaces if they are of several."""
     rows = [COLUMNS, *(row(job, now) for job in jobs)]
-    widths = [max(len(each[column]) for each in rows) for column in range(len(COLUMNS))]
+    if everywhere:
+        rows = [
+            (place, *each) for place, each in zip(["NAMESPACE", *(job.namespace for job in jobs)], rows, strict=True)
+        ]
+    widths = [max(len(each[column]) for each in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)).rstrip() for each in rows
     )
@@ -70,6 +78,7 @@ def screen(job: DLTrainJob, now: datetime | None = None) -> str:
             ("Workers", workers),
             ("Attempt", f"{status.attempt}{restarts(status)}" if status.attempt else ""),
             ("Progress", progress_line(status.progress, over=status.finished)),
+            ("Loss", curve_line(status.progress)),
             ("Checkpoint", f"step {status.checkpoint.step}, {status.checkpoint.uri}" if status.checkpoint else ""),
             *results_lines(status.results),
             ("Ran for", ran_for(status, now)),
@@ -77,7 +86,9 @@ def screen(job: DLTrainJob, now: datetime | None = None) -> str:
         ]
     )
     title = "Failure" if status.phase == "Failed" else "Last failure"
-    return text + (f"\n\n{failure_text(status.failure, title)}" if status.failure else "")
+    rows = compression_table(status.results.compression) if status.results else ""
+    blocks = (text, rows, failure_text(status.failure, title) if status.failure else "")
+    return "\n\n".join(filter(None, blocks))
 
 
 def phase(status: JobStatus) -> str:
@@ -125,6 +136,25 @@ def progress_line(progress: Progress | None, *, over: bool = False) -> str:
     return "  ".join(parts)
 
 
+def curve_line(progress: Progress | None) -> str:
+    """The curve of the loss in one line; empty before there is one."""
+    losses = progress.losses if progress else ()
+    return f"{sparkline(losses)}  {losses[0]:.4g} -> {losses[-1]:.4g}" if len(losses) > 1 else ""
+
+
+def change_line(job: DLTrainJob) -> str:
+    """A job in one line, as a log of its changes has it."""
+    return "  ".join(filter(None, [job.name, phase(job.status), progress_line(job.status.progress).rstrip()]))
+
+
+def events_table(events: Sequence[ClusterEvent]) -> str:
+    """Events, a line each."""
+    rows = [(f"{each.time:%H:%M:%S}" if each.time else "", each.kind, each.about, each.reason) for each in events]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("   ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(f"{line}   {each.message}{often(each.count)}" for line, each in zip(lines, events, strict=True))
+
+
 def results_lines(results: Results | None) -> list[tuple[str, str]]:
     """The results, a line a kind."""
     if results is None:
@@ -150,7 +180,9 @@ def ending(name: str, result: LocalResult, seconds: float) -> str:
         failure = result.status.failure
         return failure_text(failure) if failure else f"{name} failed; its output says why"
     results = results_lines(result.status.results) or [("Folder", str(result.output))]
-    return labelled([("Job", f"{name} succeeded after {short_duration(seconds)}"), *results])
+    text = labelled([("Job", f"{name} succeeded after {short_duration(seconds)}"), *results])
+    rows = compression_table(result.status.results.compression) if result.status.results else ""
+    return f"{text}\n\n{rows}" if rows else text
 
 
 def labelled(lines: Iterable[tuple[str, str]]) -> str:

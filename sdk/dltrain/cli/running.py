@@ -21,6 +21,7 @@ from dltrain.cli.options import (
     Timeout,
     client_of,
 )
+from dltrain.cli.say import say, show
 
 
 def run(
@@ -40,9 +41,9 @@ def run(
     Example: dltrain run job.yaml --set spec.pipeline.train.epochs=1
     """
     from dltrain.cli.live import Display  # noqa: PLC0415 - rich is not needed for the other commands
-    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
     from dltrain.cli.render import ending  # noqa: PLC0415
     from dltrain.local import run_local  # noqa: PLC0415
+    from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     if resume and output_dir:
         raise typer.BadParameter("goes on in its own folder; leave out --output-dir", param_hint="--resume")
@@ -65,6 +66,7 @@ def submit(
     file: File,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has finished.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print the ranks' output; then wait.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Change the job if there is one of its name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only have the server check the job.")] = False,
     overrides: Overrides = None,
     timeout: Timeout = None,
@@ -77,21 +79,21 @@ def submit(
 
     Example: dltrain submit job.yaml --wait --follow
     """
-    from dltrain.cli.overrides import load_job  # noqa: PLC0415 - the models take time to import
     from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415
+    from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
     client = client_of(namespace, context, kubeconfig)
-    job = client.submit(wanted, dry_run=dry_run)
+    job = client.submit(wanted, apply=apply, dry_run=dry_run)
     client.namespace = job.namespace
     if output is None:
-        typer.echo(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
+        say(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
     if follow and not dry_run:
         for line in client.logs(job.name, follow=True):
             typer.echo(line, err=output is not None)
     if (wait or follow) and not dry_run:
         job = client.wait(job.name, timeout=timeout)
         if output is None:
-            typer.echo(screen(job))
+            show(screen(job))
     if output is not None:
         typer.echo(for_scripts([job], output, single=True))

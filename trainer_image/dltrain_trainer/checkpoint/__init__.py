@@ -1,5 +1,6 @@
-"""Checkpoints: the training state on the storage."""
+"""The training state in memory and on the storage."""
 
 from dltrain_trainer.checkpoint.folder import Checkpoints
+from dltrain_trainer.checkpoint.keeper import Keeper, memory_folder
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "Keeper", "memory_folder"]

@@ -50,36 +50,59 @@ class Checkpoints:
     """What a step means, as plain JSON values: a checkpoint of a training that differs in it is refused."""
 
     def save(self, state: TrainingState) -> Path:
-        """Write a checkpoint; its folder.
+        """Write a checkpoint of a state; its folder.
 
         Raises:
             CheckpointError: the storage refuses.
         """
-        final = self.folder / f"{PREFIX}{state.step:08}"
+        return self.store(state.step, save({name: tensor.contiguous() for name, tensor in state.tensors().items()}))
+
+    def store(self, step: int, tensors: bytes) -> Path:
+        """Write a checkpoint; its folder.
+
+        Args:
+            step: optimizer steps done.
+            tensors: the state's, as a safetensors file holds them.
+
+        Raises:
+            CheckpointError: the storage refuses.
+        """
+        final = self.folder / f"{PREFIX}{step:08}"
         temporary = self.folder / f"{TEMPORARY}{final.name}"
         with storage_errors(final):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            self._fill(temporary, state)
+            self._fill(temporary, step, tensors)
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
             sync_folder(self.folder)
-        self._prune(state.step)
+        self._prune(step)
         return final
 
-    def load_newest(self, state: TrainingState) -> Path | None:
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint, whole or not, if there is one."""
+        return next((step_of(folder) for folder in self._newest_first()), None)
+
+    def load_newest(self, state: TrainingState, above: int = -1) -> Path | None:
         """Take over the newest checkpoint that is whole; its folder, or None if there is none.
 
         A damaged one is passed over with a warning that names the file.
+
+        Args:
+            state: changed in place.
+            above: a step that is had otherwise: only later ones are looked at.
 
         Raises:
             CheckpointError: the newest whole one is of another training.
         """
         for folder in self._newest_first():
+            if step_of(folder) <= above:
+                return None
             try:
                 content = verified(folder)
                 found = json.loads(content[STATE])
-                tensors, step, training = load(content[TENSORS]), int(found["step"]), found["training"]
+                step, training = int(found["step"]), found["training"]
+                tensors = load(content[TENSORS])
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 log.warning("passed over checkpoint %s: %s", folder, error)
                 continue
@@ -88,12 +111,17 @@ class Checkpoints:
             return folder
         return None
 
-    def _fill(self, folder: Path, state: TrainingState) -> None:
-        described = {"step": state.step, "training": self.training}
-        content = {
-            TENSORS: save({name: tensor.contiguous() for name, tensor in state.tensors().items()}),
-            STATE: json.dumps(described, indent=2).encode(),
-        }
+    def take(self, state: TrainingState, content: bytes, step: int) -> None:
+        """Take over a state from the content of a safetensors file that is known to be whole.
+
+        Raises:
+            CheckpointError: it is of another model.
+        """
+        self._take_over(self.folder, state, load(content), step)
+
+    def _fill(self, folder: Path, step: int, tensors: bytes) -> None:
+        described = {"step": step, "training": self.training}
+        content = {TENSORS: tensors, STATE: json.dumps(described, indent=2).encode()}
         for name, data in content.items():
             write_atomically(folder / name, data)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}

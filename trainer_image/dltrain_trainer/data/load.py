@@ -95,14 +95,29 @@ def locate(data: Data, tell: Say) -> Path:
     Raises:
         DataError: they cannot be had.
     """
-    if data.source.startswith("s3://"):
-        return fetch(data.source, cache_folder() / "remote", tell)
-    if data.claim is not None:
-        mounted = CLAIMS / data.source.removeprefix(CLAIM_SCHEME)
-        if not (CLAIMS / data.claim).is_dir():
-            raise DataError(f"{data.source}: the claim {data.claim} is not mounted here; use file:// on this machine")
-        return mounted
-    return Path(data.source.removeprefix("file://"))
+    return local_copy(data.source, cache_folder() / "remote", tell)
+
+
+def local_copy(address: str, cache: Path, tell: Say) -> Path:
+    """The file or folder of an address on this machine; fetched if need be.
+
+    Args:
+        address: file://, pvc:// or s3://.
+        cache: where copies are kept.
+        tell: told of the progress.
+
+    Raises:
+        DataError: it cannot be had.
+    """
+    if address.startswith("s3://"):
+        return fetch(address, cache, tell)
+    if not address.startswith(CLAIM_SCHEME):
+        return Path(address.removeprefix("file://"))
+    path = address.removeprefix(CLAIM_SCHEME)
+    claim = path.partition("/")[0]
+    if not (CLAIMS / claim).is_dir():
+        raise DataError(f"{address}: the claim {claim} is not mounted here; use file:// on this machine")
+    return CLAIMS / path
 
 
 def from_files(path: Path, data: Data, steps: Sequence[Step], tell: Say) -> Dataset:

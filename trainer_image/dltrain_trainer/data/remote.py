@@ -17,7 +17,7 @@ from typing import Any, Final
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
 from dltrain_trainer.data.cache import Say, locked
-from dltrain_trainer.errors import DataError
+from dltrain_trainer.errors import DataAwayError, DataError
 
 OWN_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of this machine's disk, not of the store."""
@@ -204,7 +204,7 @@ def copy(wanted: RemoteObject, folder: Path, files: Any, progress: Fetching) -> 
     if size != wanted.size or wanted.md5 not in {None, found}:
         temporary.unlink()
         expected = f"{wanted.size} bytes" + (f" with MD5 {wanted.md5}" if wanted.md5 else "")
-        raise DataError(
+        raise DataAwayError(
             f"s3://{wanted.key}: arrived as {size} bytes with MD5 {found}, not {expected}; start the job again, and if "
             "it stays so, upload the object anew"
         )
@@ -226,7 +226,7 @@ def remote_errors(address: str) -> Iterator[None]:
     except refusals as error:
         if isinstance(error, OSError) and error.errno in OWN_DISK:
             raise
-        raise DataError(
+        raise DataAwayError(
             f"{address}: cannot be read ({error}); check the address, the credentials of the pod (an IAM role, or "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and AWS_ENDPOINT_URL"
         ) from error
@@ -253,4 +253,4 @@ def folder_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "make room, or set DLTRAIN_CACHE to a folder on a larger volume"
-        raise DataError(f"cannot write {folder}: {error.strerror}; {remedy}") from error
+        raise DataAwayError(f"cannot write {folder}: {error.strerror}; {remedy}") from error

@@ -39,8 +39,8 @@ class Communicator(Protocol):
         """
         ...
 
-    def broadcast(self, tensor: Tensor, name: str) -> None:
-        """Replace a tensor by that of rank 0, in place."""
+    def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:
+        """Replace a tensor by that of one rank, in place."""
         ...
 
     def sum_integers(self, values: list[int]) -> list[int]:
@@ -61,6 +61,10 @@ class Communicator(Protocol):
 
     def barrier(self) -> None:
         """Wait for every rank."""
+        ...
+
+    def rest(self) -> None:
+        """Wait for every rank without taking the processor from those that are still at work."""
         ...
 
     def close(self) -> None:

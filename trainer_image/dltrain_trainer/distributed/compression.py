@@ -21,6 +21,9 @@ ENDED: Final = object()
 class Compression(Protocol):
     """How buckets travel, and what must be remembered from one step to the next."""
 
+    differs: bool
+    """Whether what is remembered differs between ranks; to `gather` it changes what follows a little."""
+
     def start(self, bucket: Bucket, communicator: Communicator) -> Run:
         """Begin to replace a bucket by its sum over all ranks; every rank starts the same buckets in the same order."""
         ...
@@ -40,6 +43,8 @@ class Compression(Protocol):
 
 class Stateless:
     """What has nothing to remember."""
+
+    differs = False
 
     def __init__(self, sending: Callable[[Bucket, Communicator], Run]) -> None:
         self._sending = sending

@@ -53,10 +53,10 @@ class DdpCommunicator(MpiRanks):
 
         return wait
 
-    def broadcast(self, tensor: Tensor, name: str) -> None:  # noqa: ARG002 - operations are matched by their order
-        """Replace a tensor by that of rank 0, in place."""
+    def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:  # noqa: ARG002 - matched by their order
+        """Replace a tensor by that of one rank, in place."""
         with in_order(tensor) as flat:
-            dist.broadcast(flat, src=0)
+            dist.broadcast(flat, src=root)
 
     def close(self) -> None:
         """Leave torch's group, then let mpi4py end MPI at exit."""

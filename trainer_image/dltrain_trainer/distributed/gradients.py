@@ -10,7 +10,7 @@ need it (section 3.2.3 there).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -47,17 +47,32 @@ class Gradients:
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         groups = grouped(trained, max(1, int(bucket_mebibytes * ELEMENTS_PER_MEBIBYTE)))
-        self._buckets = [Bucket(index, group, extra=int(index == 0)) for index, group in enumerate(groups)]
+        self._buckets = [Bucket(index, group, extra=2 * int(index == 0)) for index, group in enumerate(groups)]
         self._communicator = communicator
         self.waited = 0.0
         """Seconds that steps have waited for other ranks so far, beyond what backward has hidden."""
+        self.wish = 0.0
+        """What this rank has to say to all others: it is added to theirs, with the gradients of the next step."""
+        self.wishes: Tensor | None = None
+        """The sum of what all ranks had to say with the last step, a scalar; the same on each."""
+        self.on_wait: Callable[[], None] = lambda: None
+        """Called in every step when this rank has done its part, and waits for the others."""
         self.compression = compressor(self._buckets)
         self._waiting: list[int] = []
         self._runs: list[Run] = []
+        self._hooks = [
+            parameter.register_post_accumulate_grad_hook(partial(self._filled, bucket.index))  # type: ignore[no-untyped-call]
+            for bucket in self._buckets
+            for parameter in bucket.parameters
+        ]
+
+    def close(self) -> None:
+        """Let go of the parameters, which keep no gradients: another training may begin."""
+        for hook in self._hooks:
+            hook.remove()
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                hook = partial(self._filled, bucket.index)
-                parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+                parameter.grad = None
 
     @property
     def flat(self) -> list[Tensor]:
@@ -87,11 +102,14 @@ class Gradients:
         start = time.perf_counter()
         first = self._buckets[0]
         first.extra[0] = loss.detach()
+        first.extra[1] = self.wish
         while len(self._runs) < len(self._buckets):  # a rank without samples, or a parameter without a part in the loss
             self._start_next()
+        self.on_wait()
         finish_all(self._runs)
         self.waited += time.perf_counter() - start
-        return first.extra[0].clone()
+        total, self.wishes = first.extra.clone().unbind()
+        return total
 
     def _filled(self, index: int, _parameter: Tensor) -> None:
         """A gradient has its value of a pass; start what is complete, but for the bucket that waits for the loss."""

@@ -28,6 +28,8 @@ class ScaledHalf:
     does every bucket in its first step, and one with an infinity or NaN.
     """
 
+    differs = False
+
     def __init__(self, buckets: Sequence[Bucket]) -> None:
         self._bounds = {bucket.name: torch.zeros(1, dtype=torch.float64) for bucket in buckets}
 

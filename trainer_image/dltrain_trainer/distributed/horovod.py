@@ -23,10 +23,10 @@ class HorovodCommunicator(MpiRanks):
         handle = hvd.allreduce_async_(tensor, op=hvd.Sum, name=name)
         return lambda: hvd.synchronize(handle)
 
-    def broadcast(self, tensor: Tensor, name: str) -> None:
-        """Replace a tensor by that of rank 0, in place."""
+    def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:
+        """Replace a tensor by that of one rank, in place."""
         with in_order(tensor) as flat:
-            hvd.broadcast_(flat, root_rank=0, name=name)
+            hvd.broadcast_(flat, root_rank=root, name=name)
 
     def close(self) -> None:
         """Leave Horovod, then let mpi4py end MPI at exit."""

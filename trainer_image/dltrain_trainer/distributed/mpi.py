@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mpi4py import MPI
 
 from dltrain_trainer.data.team import MpiTeam
 
 Part = TypeVar("Part")
+REST_SECONDS: Final = 0.01
 
 
 class MpiRanks:
@@ -19,6 +22,7 @@ class MpiRanks:
     """
 
     def __init__(self) -> None:
+        start_mpi()
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self.team = MpiTeam(self._world)
@@ -39,3 +43,16 @@ class MpiRanks:
     def barrier(self) -> None:
         """Wait for every rank."""
         self._world.Barrier()
+
+    def rest(self) -> None:
+        """Wait for every rank, asleep most of the time: MPI itself would poll."""
+        arrived = self._world.Ibarrier()
+        while not arrived.Test():
+            time.sleep(REST_SECONDS)
+
+
+def start_mpi() -> None:
+    """Start MPI where the import of mpi4py has not: in a rank that was forked from a process which must not."""
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
+        atexit.register(MPI.Finalize)

@@ -32,6 +32,8 @@ class Memory:
 class PowerSgd:
     """Buckets as thin matrices; vectors, and matrices that would not become half as large, travel as they are."""
 
+    differs = True
+
     def __init__(self, buckets: Sequence[Bucket], rank: int) -> None:
         """Begin with nothing left out and random directions, the same on every rank.
 

@@ -23,7 +23,7 @@ class SingleCommunicator:
         """Leave the tensor as it is."""
         return lambda: None
 
-    def broadcast(self, tensor: Tensor, name: str) -> None:
+    def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:
         """Leave the tensor as it is."""
 
     def sum_integers(self, values: list[int]) -> list[int]:
@@ -39,6 +39,9 @@ class SingleCommunicator:
         return list(parts)
 
     def barrier(self) -> None:
+        """Nobody to wait for."""
+
+    def rest(self) -> None:
         """Nobody to wait for."""
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 import dltrain
 from dltrain.api.data import Task
+from dltrain_trainer.compression.edits import Edit, from_dicts, to_dicts
+from dltrain_trainer.compression.subject import architecture
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.distributed.device import device_of
 from dltrain_trainer.errors import CheckpointError, TrainerError
@@ -38,6 +40,8 @@ class Artifact:
     """What its outputs are: logits of classes or labels, or values."""
     classes: tuple[str, ...] = ()
     """The classes' names, where the data gave them."""
+    edits: tuple[Edit, ...] = ()
+    """What compression has changed of the architecture."""
 
     def predict(self, inputs: Tensor) -> Tensor:
         """The outputs for raw samples.
@@ -83,6 +87,7 @@ def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -
         "formatVersion": FORMAT_VERSION,
         "dltrainVersion": dltrain.__version__,
         "model": artifact.blueprint.to_dict(),
+        "edits": to_dicts(artifact.edits),
         "task": artifact.task,
         "classes": list(artifact.classes),
         "input": {"type": "uint8" if images else "float32", "shape": list(sample.shape[1:])},
@@ -111,10 +116,10 @@ def load(folder: Path) -> Artifact:
     try:
         found = json.loads((folder / DESCRIPTION).read_text())
         check_format(found)
-        blueprint = Blueprint.from_dict(found["model"])
-        model = blueprint.build()
+        blueprint, edits = Blueprint.from_dict(found["model"]), from_dicts(found["edits"])
+        model = architecture(blueprint, edits)
         model.load_state_dict(load_file(folder / WEIGHTS))
         preprocessing = Preprocessing.from_dict(found["preprocessing"])
-        return Artifact(blueprint, preprocessing, model, found["task"], tuple(found["classes"]))
+        return Artifact(blueprint, preprocessing, model, found["task"], tuple(found["classes"]), edits)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, TrainerError) as error:
         raise CheckpointError(f"{folder}: is no exported model: {error}") from error

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dltrain.api.status import CompressionRow
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -69,6 +71,8 @@ class ReportData:
     """The content of evaluation.json."""
     curves: Mapping[str, Any] = field(default_factory=dict)
     """The content of curves.json."""
+    compression: tuple[CompressionRow, ...] = ()
+    """What each step of the compression has come to, the trained model's own row first."""
     classes: tuple[str, ...] = ()
     """The names of classes, labels or target columns, where they have any."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dltrain_trainer.report import charts
+from dltrain_trainer.report.compression import compression_charts, compression_table
 from dltrain_trainer.report.data import ReportData
 from dltrain_trainer.report.metrics import label_of, text_of
 from dltrain_trainer.report.quality import frequent_confusions, matrix_rows, output_table, quality_charts
@@ -35,6 +36,8 @@ def render_report(data: ReportData) -> str:
         matrix=matrix_rows(data),
         confusions=frequent_confusions(data),
         quality=quality_charts(data),
+        compression=compression_charts(data.compression),
+        compression_steps=compression_table(data.compression),
         size=SIZE,
     )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dltrain.api.data import Task
-from dltrain.api.evaluate import NOT_NUMBERS, Evaluate, metrics_for
+from dltrain.api.evaluate import NOT_NUMBERS, Evaluate, MetricName, metrics_for, wanted_metrics
 from dltrain.api.pipeline import Pipeline
 from dltrain.api.train import Train
-from dltrain_trainer.data.samples import Dataset
+from dltrain_trainer.data.samples import Dataset, Split
 from dltrain_trainer.evaluation.problems import evaluation_problems
 from dltrain_trainer.training.losses import check_task, class_weights
 
-PATH = "spec.pipeline.train"
+PIPELINE = "spec.pipeline"
+PATH = f"{PIPELINE}.train"
+COMPRESS = f"{PIPELINE}.compress"
 
 
 def job_problems(pipeline: Pipeline, dataset: Dataset, ranks: int) -> list[str]:
@@ -27,6 +29,7 @@ def job_problems(pipeline: Pipeline, dataset: Dataset, ranks: int) -> list[str]:
         *batch_problems(pipeline.train.global_batch_size, len(dataset.train), ranks),
         *loss_problems(pipeline.train, dataset),
         *stopping_problems(pipeline, dataset),
+        *compression_problems(pipeline, dataset),
         *evaluation_problems(pipeline.evaluate, dataset.task, dataset.outputs, dataset.test.targets.numpy()),
     ]
 
@@ -79,3 +82,46 @@ def stopping_problems(pipeline: Pipeline, dataset: Dataset) -> Iterator[str]:
 def validation_metrics(task: Task) -> tuple[str, ...]:
     """The metrics of a task that are one number."""
     return tuple(name for name in metrics_for(task) if name not in NOT_NUMBERS)
+
+
+def compression_problems(pipeline: Pipeline, dataset: Dataset) -> Iterator[str]:
+    """A compression needs a validation split, a metric to follow, and samples to calibrate with."""
+    if pipeline.compress is None:
+        return
+    if dataset.validation is None:
+        remedy = "set spec.pipeline.data.split.validation, or remove it"
+        yield f"{COMPRESS}: needs a validation split (got none); {remedy}"
+        return
+    yield from gate_problems(pipeline, dataset, dataset.validation)
+    for index, step in enumerate(pipeline.compress.steps):
+        wanted = step.quantize and step.quantize.calibration_samples
+        if wanted and wanted > len(dataset.train):
+            field = f"{COMPRESS}.steps[{index}].quantize.calibrationSamples"
+            rule = f"must be at most the {len(dataset.train)} samples of the training split"
+            yield f"{field}: {rule} (got {wanted}); lower it"
+
+
+def gate_problems(pipeline: Pipeline, dataset: Dataset, validation: Split) -> Iterator[str]:
+    """The gate follows a metric that is a number, and that the validation split has the samples for."""
+    names, known = row_metrics(pipeline, dataset.task), validation_metrics(dataset.task)
+    field, remedy = f"{COMPRESS}.gate.metric", f"choose from {', '.join(known)}"
+    if not names:
+        yield f"{field}: is required where no evaluated metric is a number; {remedy}"
+    elif pipeline.evaluate.metrics is None and names[0] not in known:
+        yield f"{field}: must be a metric of {dataset.task} (got {names[0]}); {remedy}"
+    else:
+        asked = Evaluate.model_construct(metrics=names, top_k=pipeline.evaluate.top_k)
+        for problem in evaluation_problems(asked, dataset.task, dataset.outputs, validation.targets.numpy()):
+            yield problem.replace("test split", "validation split")
+
+
+def row_metrics(pipeline: Pipeline, task: Task) -> tuple[MetricName, ...]:
+    """What is measured of every step of a compression, the metric that its gate follows first."""
+    evaluated = [name for name in wanted_metrics(pipeline.evaluate, task) if name not in NOT_NUMBERS]
+    own = pipeline.compress.gate.metric if pipeline.compress else None
+    return tuple(dict.fromkeys([*([own] if own else []), *evaluated]))
+
+
+def followed_metric(pipeline: Pipeline, task: Task) -> MetricName:
+    """The metric that the gate of a compression follows: its own, or the first that the job evaluates."""
+    return row_metrics(pipeline, task)[0]

@@ -1,7 +1,10 @@
-"""The evaluation stage: the job's metrics on the test split."""
+"""The evaluation stage: the job's metrics on the test split, of what is shipped."""
 
 from __future__ import annotations
 
+from torch import nn
+
+from dltrain_trainer.evaluation.families import Measured
 from dltrain_trainer.evaluation.measure import measure
 from dltrain_trainer.evaluation.predict import predict
 from dltrain_trainer.run import Run
@@ -13,9 +16,27 @@ def run(run: Run) -> None:
     Raises:
         MetricError: the model has diverged.
     """
-    dataset, artifact = run.data.dataset, run.artifact
+    if run.graph is not None:
+        from dltrain_trainer.compression.runtime import GraphModel  # noqa: PLC0415 - an extra
+
+        run.measured_unquantized = measured(run, run.artifact.model)
+        run.measured = measured(run, GraphModel(run.graph).to(run.device))
+    else:
+        run.measured = run.measured_unquantized = measured(run, run.artifact.model)
+    if run.is_first:
+        said = ", ".join(f"{name} {value:.4f}" for name, value in run.measured.metrics.items())
+        run.progress.say(f"{said or 'evaluated'} on the test split")
+
+
+def measured(run: Run, model: nn.Module) -> Measured:
+    """What a model is worth.
+
+    Raises:
+        MetricError: it has diverged.
+    """
+    dataset = run.data.dataset
     predictions = predict(
-        artifact.model,
+        model,
         dataset.test.inputs,
         dataset.test.targets,
         run.data.prepare.to(run.device),
@@ -23,7 +44,4 @@ def run(run: Run) -> None:
         outputs=dataset.outputs,
         ranks=run.communicator,
     )
-    run.measured = measure(predictions, run.pipeline.evaluate, run.communicator)
-    if run.is_first:
-        said = ", ".join(f"{name} {value:.4f}" for name, value in run.measured.metrics.items())
-        run.progress.say(f"{said or 'evaluated'} on the test split")
+    return measure(predictions, run.pipeline.evaluate, run.communicator)

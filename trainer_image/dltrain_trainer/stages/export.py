@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+import torch
 from torch import Tensor
 
+from dltrain.api.compress import Quantize
 from dltrain.api.status import Results
 from dltrain_trainer.errors import TrainerError
 from dltrain_trainer.evaluation.measure import artefacts
@@ -18,6 +22,9 @@ from dltrain_trainer.stages.facts import report_data
 COMPARED_SAMPLES: Final = 64
 RESULTS_FILE: Final = "results.json"
 GRAPH_FILE: Final = "model.onnx"
+INT8_FILE: Final = "model.int8.onnx"
+COMPRESSED_FILE: Final = "compressed.onnx"
+PROGRAM_FILE: Final = "model.pt2"
 
 
 def run(run: Run) -> None:
@@ -40,31 +47,85 @@ def write(run: Run) -> None:
     metrics, sample = run.measured.metrics, run.data.dataset.test.inputs[:COMPARED_SAMPLES]
     formats = run.pipeline.export.formats
     if "safetensors" in formats:
-        save(run.artifact, run.output, metrics, sample)
-    if "onnx" in formats:
-        write_graph(run, sample)
+        save(run.artifact, run.output, run.measured_unquantized.metrics, sample)
+    for name, content in graphs(run, sample):
+        write_atomically(run.output / name, content)
     for name, content in artefacts(run.measured).items():
         write_atomically(run.output / name, content)
     write_atomically(run.output / FILE, render_report(report_data(run)).encode())
-    results = Results(metrics=metrics, artifacts=str(run.output), train_seconds=round(run.train_seconds, 3))
+    results = Results(
+        metrics=metrics,
+        artifacts=str(run.output),
+        train_seconds=round(run.train_seconds, 3),
+        compression=run.rows,
+    )
     write_atomically(run.output / RESULTS_FILE, results.model_dump_json(by_alias=True, indent=2).encode())
     run.progress.results(results)
 
 
-def write_graph(run: Run, sample: Tensor) -> None:
-    """Write model.onnx, which takes raw samples.
+def graphs(run: Run, sample: Tensor) -> Iterator[tuple[str, bytes]]:
+    """The other files that a job asks for, each read back and compared: name and content.
 
     Raises:
-        TrainerError: the packages for it are not installed, or the model cannot be written so.
+        TrainerError: the packages for one are not installed, or the model cannot be written so.
+    """
+    formats, preprocessing = set(run.pipeline.export.formats), run.artifact.preprocessing
+    if not formats - {"safetensors"} and run.pipeline.compress is None:
+        return
+    with needed_packages():
+        from dltrain_trainer.export.onnx import export_onnx, export_quantized  # noqa: PLC0415 - an extra, and slow
+        from dltrain_trainer.export.program import export_program  # noqa: PLC0415 - the same
+
+    if "onnx" in formats:
+        exported = export_onnx(run.artifact.model, preprocessing, sample)
+        difference = f"differs from the model by at most {exported.max_difference:.2g}"
+        run.progress.say(f"{GRAPH_FILE}: opset {exported.opset}, {difference}")
+        yield GRAPH_FILE, exported.content
+    if run.pipeline.compress is not None:
+        yield COMPRESSED_FILE, compressed(run, sample)
+    if "onnxInt8" in formats:
+        yield INT8_FILE, export_quantized(int8(run), preprocessing, sample)
+    if "torchExport" in formats:
+        yield PROGRAM_FILE, export_program(run.artifact.model, preprocessing, sample)
+
+
+def compressed(run: Run, sample: Tensor) -> bytes:
+    """What the compression has come to, for raw samples: the quantised graph, or the model."""
+    from dltrain_trainer.export.onnx import export_onnx, export_quantized  # noqa: PLC0415 - an extra, and slow
+
+    preprocessing = run.artifact.preprocessing
+    if run.graph is not None:
+        return export_quantized(run.graph, preprocessing, sample)
+    return export_onnx(run.artifact.model, preprocessing, sample).content
+
+
+def int8(run: Run) -> bytes:
+    """The model with weights and activations in int8, for prepared samples: the compression's, or calibrated here."""
+    from dltrain_trainer.compression.calibration import calibration_indices  # noqa: PLC0415 - an extra, and slow
+    from dltrain_trainer.compression.int8 import is_int8, quantize_by_ranges  # noqa: PLC0415 - the same
+    from dltrain_trainer.export.graph import graph_of  # noqa: PLC0415 - the same
+
+    if run.graph is not None and is_int8(run.graph):
+        return run.graph
+    train, wanted = run.data.dataset.train.inputs, run.pipeline.export.samples
+    indices = calibration_indices(len(train), min(wanted, len(train)), run.pipeline.train.seed)
+    with torch.no_grad():
+        prepared = run.data.prepare.to(run.device)(train[indices].to(run.device)).cpu()
+    graph = graph_of(run.artifact.model, prepared)
+    result = quantize_by_ranges(graph, prepared.numpy(), Quantize(max_float_layers=0), lambda _: True)
+    return bytes(result.graph.SerializeToString())
+
+
+@contextmanager
+def needed_packages() -> Iterator[None]:
+    """Say which extra has the packages that an import lacks.
+
+    Raises:
+        TrainerError: an import inside the block failed.
     """
     try:
-        from dltrain_trainer.export.onnx import export_onnx  # noqa: PLC0415 - an extra, and slow to import
+        yield
     except ImportError as error:
         raise TrainerError(
             "spec.pipeline.export.formats: onnx needs packages that are not installed; pip install 'dltrain[onnx]'"
         ) from error
-    exported = export_onnx(run.artifact.model, run.artifact.preprocessing, sample)
-    write_atomically(run.output / GRAPH_FILE, exported.content)
-    run.progress.say(
-        f"{GRAPH_FILE}: opset {exported.opset}, differs from the model by at most {exported.max_difference:.2g}"
-    )

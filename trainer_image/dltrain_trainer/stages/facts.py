@@ -23,6 +23,7 @@ def report_data(run: Run) -> ReportData:
         epochs=read_epochs(run.output / EPOCHS_FILE),
         evaluation=kept[EVALUATION_FILE],
         curves=kept.get(CURVES_FILE, {}),
+        compression=run.rows,
         classes=run.data.dataset.classes,
     )
 

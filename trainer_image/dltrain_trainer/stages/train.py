@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 
 from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
-from dltrain_trainer.checkpoint import Checkpoints
+from dltrain.pulse import WAITS
+from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
+from dltrain_trainer.checkpoint.writer import Written
 from dltrain_trainer.data.feed import Feed
 from dltrain_trainer.data.maker import BatchMaker, Ready
 from dltrain_trainer.data.sampler import Sampler
@@ -33,10 +37,12 @@ def run(run: Run) -> None:
     run.artifact = new_artifact(run)
     state = new_state(run)
     checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep, what_a_step_means(run))
-    resume(run, state, checkpoints)
-    start = time.monotonic()
-    train_on(run, state, checkpoints)
-    run.train_seconds = time.monotonic() - start
+    with memory_folder(run.snapshots) as memory:
+        keeper = Keeper(run.communicator, checkpoints, memory, every=run.checkpoint.every_seconds, stored=told(run))
+        resume(run, state, keeper)
+        start = time.monotonic()
+        train_on(run, state, keeper)
+        run.train_seconds = time.monotonic() - start
     state.give_result()
     restore_batch_norms(run.artifact.model)
 
@@ -74,31 +80,42 @@ def loss_of(run: Run) -> Loss:
     return make_loss(train, None if weights is None else weights.to(run.device))
 
 
-def resume(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
-    """Go on from the newest checkpoint that rank 0 can verify; every rank then has its state."""
-    if run.is_first and (found := checkpoints.load_newest(state)):
-        run.progress.say(f"resumed from {found.name}: {state.step} steps are done")
-    state.synchronize(run.communicator)
+def told(run: Run) -> Callable[[Written], None]:
+    """What tells of checkpoints that are complete."""
+    return lambda written: run.progress.checkpoint(written.step, written.folder)
 
 
-def train_on(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
-    """Train to the end from wherever the state is."""
+def resume(run: Run, state: TrainingState, keeper: Keeper) -> None:
+    """Go on from the newest state that is kept anywhere; every rank then has it."""
+    if (found := keeper.restore(state)) and run.is_first:
+        run.progress.say(f"resumed from {found}: {state.step} steps are done")
+
+
+def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
+    """Train to the end from wherever the state is.
+
+    Raises:
+        ToldToEndError: a rank was told to end; the state is kept.
+    """
     train, sampler = run.pipeline.train, sampler_of(run)
     records = Records.open(run.output, state.step, run.attempt) if run.is_first else None
-    observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, records)
+    observer = TrainingObserver(
+        train, train.epochs * sampler.steps_per_epoch, run.progress, records, run.pulse, run.fail_on_nan
+    )
+    state.learner.gradients.on_wait = lambda: run.pulse.beat(WAITS)
     validation = validation_of(run)
+    keeper.before_keeping, keeper.before_storing = observer.settle, observer.make_durable
 
     def after_epoch(state: TrainingState, epoch: int) -> None:
         done = observer.steps_end(epoch)
         state.synchronize_buffers(run.communicator)
         observer.epoch_ends(state.step, done, validation.run(state))
-        save(run, state, checkpoints)
+        keeper.after_epoch(state)
 
-    with feed_of(run, sampler, state.step) as feed:
+    with closing(records) if records else nullcontext(), keeper.watching(), feed_of(run, sampler, state.step) as feed:
         observer.waits = lambda: waits_of(feed, state.learner)
-        fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch)
-    if records is not None:
-        records.close()
+        fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch, after_step=keeper.after_step)
+        keeper.finish(state)
     if run.is_first and state.is_over and state.step < observer.steps:
         run.progress.say(f"ended early, after {state.step} steps: the validation split shows no more progress")
 
@@ -106,13 +123,6 @@ def train_on(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
 def waits_of(feed: Feed, learner: Learner) -> Waits:
     """How long training has waited so far."""
     return Waits(feed.waited, learner.gradients.waited)
-
-
-def save(run: Run, state: TrainingState, checkpoints: Checkpoints) -> None:
-    """Write a checkpoint, by the first rank."""
-    state.learner.gradients.compression.gather(run.communicator)
-    if run.is_first:
-        run.progress.checkpoint(state.step, checkpoints.save(state))
 
 
 def sampler_of(run: Run) -> Sampler:

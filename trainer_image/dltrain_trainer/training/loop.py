@@ -20,13 +20,14 @@ from dltrain_trainer.training.state import TrainingState
 from dltrain_trainer.training.step import Samples, train_step
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what a training is made of
     state: TrainingState,
     feed: Feed,
     steps_per_epoch: int,
     observer: TrainingObserver,
     *,
     after_epoch: Callable[[TrainingState, int], None],
+    after_step: Callable[[TrainingState], None] = lambda _state: None,
 ) -> None:
     """Train to the last epoch, or until early stopping, from wherever the state is.
 
@@ -36,6 +37,7 @@ def fit(
         steps_per_epoch: global batches of an epoch.
         observer: told of every step.
         after_epoch: called at the end of every epoch, which it is told, from 0.
+        after_step: called after every step but the last of an epoch.
     """
     learner, train = state.learner, state.learner.train
     keyed = bool(next(noise_layers(learner.model), None))
@@ -52,6 +54,8 @@ def fit(
             outcome = train_step(learner, Samples(batch.inputs, batch.targets, batch.total, keys), rate, state.step)
             state.step += 1
             observer.step_done(StepDone(epoch + 1, state.step, outcome.loss, rate, len(batch.targets), batch.total))
+            if state.step % steps_per_epoch:
+                after_step(state)
         after_epoch(state, epoch)
 
 

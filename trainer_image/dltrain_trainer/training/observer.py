@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,12 +11,19 @@ from typing import Final
 from torch import Tensor
 
 from dltrain.api.train import Train
+from dltrain.pulse import IDLE, WORKS, Pulse
+from dltrain_trainer.errors import DivergedError
 from dltrain_trainer.progress import Progress, Training
 from dltrain_trainer.report.data import Epoch, TimeSplit
 from dltrain_trainer.training.records import Records
 
 TELLING_SECONDS: Final = 3.0
 """Where the time of less than this went says nothing: the first batches are never ready."""
+
+DIVERGED: Final = (
+    "lower spec.pipeline.train.optimizer.lr, warm it up or clip gradients (clipNorm); guards.failOnNaN: false trains on"
+)
+"""What to do about a loss that is no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,14 @@ class TrainingObserver:
     progress: Progress
     records: Records | None
     """None on every rank but the first."""
+    pulse: Pulse = field(default_factory=lambda: Pulse(None))
+    """What the agent is told of every step."""
+    fail_on_nan: bool = False
+    """Whether a loss that is no finite number ends the training."""
     waits: Callable[[], Waits] = Waits
     """How long the training has waited so far."""
+    stage: str = "train"
+    """The stage of the pipeline that it belongs to."""
     _pending: list[StepDone] = field(default_factory=list)
     _samples: int = 0
     _all_samples: int = 0
@@ -72,11 +86,13 @@ class TrainingObserver:
 
     def epoch_starts(self, epoch: int) -> None:
         """An epoch begins; it is counted from 0."""
+        self.pulse.beat(WORKS)
         self._samples, self._all_samples, self._since, self._waits = 0, 0, time.monotonic(), self.waits()
-        self.progress.stage("train", epoch=epoch + 1, epochs=self.train.epochs)
+        self.progress.stage(self.stage, epoch=epoch + 1, epochs=self.train.epochs)
 
     def step_done(self, done: StepDone) -> None:
         """An optimizer step is done."""
+        self.pulse.beat(WORKS, done.step)
         self._samples += done.samples
         self._all_samples += done.total
         self._pending.append(done)
@@ -88,12 +104,23 @@ class TrainingObserver:
 
     def steps_end(self, epoch: int) -> Epoch:
         """The steps of an epoch are done: each rank says so in its own pod's log.  What is known of the epoch."""
+        self.pulse.beat(IDLE)
         newest, seconds = self._write(), time.monotonic() - self._since
         speed, split = self._so_far()
         self.progress.say(
             f"epoch {epoch + 1}/{self.train.epochs}: {self._samples} samples in {seconds:.1f} s, loss {newest:.4f}"
         )
         return Epoch(epoch + 1, speed, {}, split)
+
+    def settle(self) -> None:
+        """Let readers see the steps done so far on record: before a snapshot that says they are done."""
+        self._write()
+
+    def make_durable(self) -> None:
+        """Put the steps done so far on record for good: before a checkpoint that says they are done."""
+        self._write()
+        if self.records is not None:
+            self.records.sync()
 
     def epoch_ends(self, step: int, done: Epoch, metrics: Mapping[str, float]) -> None:
         """An epoch is over: a step that a checkpoint has done is on record first.
@@ -118,6 +145,8 @@ class TrainingObserver:
         """Record what is pending; the newest loss."""
         for done in self._pending:
             self._newest = float(done.loss)
+            if self.fail_on_nan and not math.isfinite(self._newest):
+                raise DivergedError(f"the loss of step {done.step} is {self._newest}; {DIVERGED}")
             if self.records is not None:
                 self.records.step(done.epoch, done.step, self._newest, done.rate)
         if self.records is not None:

@@ -54,7 +54,7 @@ class Records:
         self.events.scalars(step, {"train/loss": loss, "train/learningRate": rate}, time.time())
 
     def epoch(self, step: int, done: Epoch) -> None:
-        """Record an epoch, and make all that was recorded durable: before a checkpoint that says it is done."""
+        """Record an epoch."""
         assert done.time is not None, "an epoch of this attempt was timed"
         self.epochs.write(
             {
@@ -68,6 +68,9 @@ class Records:
         )
         named = {f"validation/{name}": value for name, value in done.metrics.items()}
         self.events.scalars(step, {"train/samplesPerSecond": done.samples_per_second, **named}, time.time())
+
+    def sync(self) -> None:
+        """Make all that was recorded durable."""
         self.events.flush()
         for log in (self.steps, self.epochs):
             log.sync()

@@ -69,11 +69,10 @@ class TrainingState:
                 mine.copy_(tensors[name])
         self.step = step
 
-    def synchronize(self, communicator: Communicator) -> None:
-        """Make every rank's state that of rank 0."""
+    def synchronize(self, communicator: Communicator, root: int = 0) -> None:
+        """Make every rank's tensors those of one rank; all know how many steps are done."""
         for name, tensor in self.tensors().items():
-            communicator.broadcast(tensor, name)
-        self.step = communicator.from_first(self.step)
+            communicator.broadcast(tensor, name, root)
         self.learner.gradients.compression.restored(communicator.rank)
 
     def synchronize_buffers(self, communicator: Communicator) -> None:

@@ -1,0 +1,64 @@
+{{/* The name of the operator's objects: fixed, for one operator serves a namespace, and its master key is found by name. */}}
+{{- define "dltrain.name" -}}dltrain-operator{{- end }}
+
+{{/* What selects the operator's pods; the same as in manifests/operator.yaml, and never more: selectors cannot change. */}}
+{{- define "dltrain.selector" -}}
+app.kubernetes.io/name: dltrain
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* The labels of every object, as YAML. Takes: root, component (default: operator). */}}
+{{- define "dltrain.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/name" "dltrain"
+  "app.kubernetes.io/component" (.component | default "operator")
+  "app.kubernetes.io/instance" .root.Release.Name
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge $own .root.Values.commonLabels) }}
+{{- end }}
+
+{{/* Metadata. Takes: root, name, and perhaps namespace ("" for objects that have none), component, labels, annotations. */}}
+{{- define "dltrain.metadata" -}}
+{{- $labels := merge (dict) (.labels | default dict) (include "dltrain.labels" . | fromYaml) -}}
+{{- $annotations := merge (dict) (.annotations | default dict) .root.Values.commonAnnotations -}}
+name: {{ .name }}
+{{- with (hasKey . "namespace" | ternary .namespace .root.Release.Namespace) }}
+namespace: {{ . }}
+{{- end }}
+labels: {{- toYaml $labels | nindent 2 }}
+{{- with $annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* An image's full name. Takes: root, image. */}}
+{{- define "dltrain.image" -}}
+{{- $registry := .image.registry | default .root.Values.global.imageRegistry -}}
+{{- $name := not (empty $registry) | ternary (printf "%s/%s" $registry .image.repository) .image.repository -}}
+{{- if .image.digest }}{{ $name }}@{{ .image.digest }}{{ else }}{{ $name }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "dltrain.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "dltrain.name" .) }}
+{{- end }}
+
+{{/* Where the job of `helm test` runs. */}}
+{{- define "dltrain.testNamespace" -}}
+{{ .Values.test.namespace | default (first (append .Values.operator.namespaces .Release.Namespace)) }}
+{{- end }}
+
+{{/* Pod Security "restricted". */}}
+{{- define "dltrain.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "dltrain.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}

@@ -1,0 +1,57 @@
+"""The files of the chart that follow from other files, so that there is one truth of each thing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from helm.sources.fields import Group
+from helm.sources.table import values_table
+from helm.sources.values import values
+from helm.sources.yaml_text import values_yaml
+
+CHART: Final = "helm/dltrain"
+NOTE: Final = "# Generated from manifests/{source} by `make chart`; do not edit.\n"
+
+
+def files(root: Path) -> dict[str, str]:
+    """Path below the project's root -> text, of every generated file.
+
+    Args:
+        root: the project's root, whose manifests are read.
+    """
+    operator = list(yaml.safe_load_all((root / "manifests/operator.yaml").read_text()))
+    deployment = only(operator, "Deployment")["spec"]
+    all_values = values(deployment["replicas"])
+    return {
+        f"{CHART}/values.yaml": values_yaml(all_values),
+        f"{CHART}/values.schema.json": json.dumps(values_schema(all_values), indent=2) + "\n",
+        "docs/reference/chart.md": values_table(all_values),
+        f"{CHART}/files/deployment.yaml": NOTE.format(source="operator.yaml") + dump(deployment),
+        f"{CHART}/files/rules.yaml": NOTE.format(source="operator.yaml") + dump(rules(operator)),
+        f"{CHART}/files/crds.yaml": NOTE.format(source="crd.yaml") + (root / "manifests/crd.yaml").read_text(),
+    }
+
+
+def only(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """The one object of a kind."""
+    (found,) = (document for document in documents if document["kind"] == kind)
+    return found
+
+
+def values_schema(all_values: Group) -> dict[str, Any]:
+    """The schema that helm checks values with."""
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the dltrain chart"}
+    return {**head, **all_values.to_schema()}
+
+
+def rules(operator: list[dict[str, Any]]) -> dict[str, Any]:
+    """The operator's rights: those in the namespaces of jobs (`jobs`) and those in its own (`own`)."""
+    return {name: only(operator, kind)["rules"] for kind, name in (("ClusterRole", "jobs"), ("Role", "own"))}
+
+
+def dump(value: Any) -> str:
+    """A value as YAML."""
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120)

@@ -1,0 +1,157 @@
+"""Copying what a job has stored to this machine: from a volume claim through a small pod, from a bucket directly."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+from dltrain.api.job import DLTrainJob
+from dltrain.errors import ClusterError, NotFoundError, Problem, SpecError
+from dltrain.names import API_VERSION, KIND, STORAGE_DIR
+from dltrain.software import require
+
+LIFE_SECONDS: Final = 3600
+"""How long the pod that reads a volume lives at most, whatever becomes of who made it."""
+CLAIM: Final = "pvc://"
+READER: Final = "reader"
+
+
+class Cluster(Protocol):
+    """What copying from a volume needs of a connection."""
+
+    def request(self, method: str, path: str, query: Any = None, body: Any = None) -> dict[str, Any]:
+        """Ask for JSON."""
+
+    def stream(self, path: str, query: Any, patience: float | None) -> AbstractContextManager[Iterator[bytes]]:
+        """The lines of an answer that goes on."""
+
+    def execute(self, path: str, command: list[str], container: str) -> Iterator[bytes]:
+        """Run a command in a pod; its output."""
+
+
+def address_of(job: DLTrainJob) -> str:
+    """Where a job's artefacts are.
+
+    Raises:
+        NotFoundError: it has none yet, or kept them in a pod that is gone.
+    """
+    uri = job.status.results.artifacts if job.status.results else None
+    if not uri:
+        raise NotFoundError(f"job {job.name} has no artefacts yet; `dltrain watch` tells when, or look at its failure")
+    if "://" not in uri:
+        raise NotFoundError(
+            f"job {job.name} has no storage: {uri} was in its first pod and is lost with it; give it spec.storage"
+        )
+    return uri
+
+
+def copied_from_bucket(uri: str, folder: Path) -> list[Path]:
+    """Copy a folder of any file system that fsspec knows.
+
+    Raises:
+        MissingSoftwareError: fsspec is not installed here.
+    """
+    require("copying artefacts from a bucket", "fsspec")
+    import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `data`
+
+    system, path = fsspec.core.url_to_fs(uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    system.get(f"{path.rstrip('/')}/", f"{folder}/", recursive=True)
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def copied_from_claim(cluster: Cluster, job: DLTrainJob, uri: str, folder: Path, image: str) -> list[Path]:
+    """Copy a folder of a volume claim, through a pod that mounts it to be read only.
+
+    Raises:
+        ClusterError: the pod cannot be made or does not start, or the copy is not whole.
+    """
+    claim, _, path = uri.removeprefix(CLAIM).partition("/")
+    if not image:
+        remedy = "name one, as in image='dltrain/trainer:0.1.0'"
+        raise SpecError([Problem("image", "cannot be told, for the job has no pods any more", remedy=remedy)])
+    with reader_pod(cluster, job, claim, image) as pod:
+        where = f"{STORAGE_DIR}/{path}"
+        shell = f"tar -C {shlex.quote(where)} -cf - . || exit 3"
+        data = b"".join(cluster.execute(pod, ["sh", "-c", shell], READER))
+    return unpacked(data, folder)
+
+
+def unpacked(data: bytes, folder: Path) -> list[Path]:
+    """The files of an archive, written below a folder and nowhere else.
+
+    Raises:
+        ClusterError: the archive is not whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            members = archive.getmembers()
+            archive.extractall(folder, members, filter="data")
+    except tarfile.TarError as error:
+        raise ClusterError(f"the copy of the artefacts is not whole: {error}; try again") from error
+    return sorted(folder / PurePosixPath(each.name) for each in members if each.isfile())
+
+
+@contextmanager
+def reader_pod(cluster: Cluster, job: DLTrainJob, claim: str, image: str) -> Iterator[str]:
+    """The path of a running pod that mounts a claim; it is deleted at the end of the block."""
+    pods = f"/api/v1/namespaces/{job.namespace}/pods"
+    made = cluster.request("POST", pods, body=reader_manifest(job, claim, image))
+    path = f"{pods}/{made['metadata']['name']}"
+    try:
+        query = {"fieldSelector": f"metadata.name={made['metadata']['name']}", "timeoutSeconds": 120, "watch": True}
+        with cluster.stream(pods, query, 130) as lines:
+            await_running(lines)
+        yield path
+    finally:
+        cluster.request("DELETE", path, body={"gracePeriodSeconds": 0})
+
+
+def await_running(lines: Iterator[bytes]) -> None:
+    """Read a watch of one pod until it runs.
+
+    Raises:
+        ClusterError: it does not.
+    """
+    status: Mapping[str, Any] = {}
+    for line in lines:
+        status = json.loads(line)["object"].get("status", {})
+        if status.get("phase") == "Running":
+            return
+        if status.get("phase") in {"Failed", "Succeeded"}:
+            break
+    reasons = [each.get("message", "") for each in status.get("conditions", ()) if each.get("status") == "False"]
+    raise ClusterError(f"the pod that reads the volume does not start: {'; '.join(filter(None, reasons)) or status}")
+
+
+def reader_manifest(job: DLTrainJob, claim: str, image: str) -> dict[str, Any]:
+    """A pod that mounts a claim to be read only and waits; it goes with the job."""
+    owner = {"apiVersion": API_VERSION, "kind": KIND, "name": job.name, "uid": job.metadata.uid}
+    locked = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    user = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+    container = {
+        "name": READER,
+        "image": image,
+        "command": ["sleep", str(LIFE_SECONDS)],
+        "securityContext": locked,
+        "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [{"name": "storage", "mountPath": STORAGE_DIR, "readOnly": True}],
+    }
+    return {
+        "metadata": {"generateName": f"{job.name}-{READER}-", "ownerReferences": [owner]},
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": LIFE_SECONDS,
+            "automountServiceAccountToken": False,
+            "securityContext": user,
+            "containers": [container],
+            "volumes": [{"name": "storage", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}],
+        },
+    }

@@ -1,0 +1,45 @@
+"""The tables of `dltrain top`, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import Progress, Shares
+from dltrain.cli.catalogue import binary
+from dltrain.usage import PodUsage
+
+JOB_COLUMNS = ("NAME", "RANKS", "STAGE", "STEP", "SAMPLES/S", "COMPUTE", "WAIT", "DATA", "ETA")
+POD_COLUMNS = ("POD", "CPU", "MEMORY")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def jobs_table(jobs: Iterable[DLTrainJob]) -> str:
+    """Jobs with their throughput and time split."""
+    return aligned([JOB_COLUMNS, *map(job_row, jobs)])
+
+
+def job_row(job: DLTrainJob) -> tuple[str, ...]:
+    """A job's line."""
+    progress = job.status.progress or Progress()
+    split = progress.time_split
+    shares = ("", "", "") if split is None else parts(split)
+    speed = "" if progress.samples_per_second is None else f"{progress.samples_per_second:,.0f}"
+    step = "" if progress.step is None else f"{progress.step}/{progress.steps or '?'}"
+    ranks = str(job.spec.workers.world_size)
+    return (job.name, ranks, progress.stage, step, speed, *shares, progress.eta or "")
+
+
+def parts(split: Shares) -> tuple[str, str, str]:
+    """A time split in percent."""
+    return (f"{split.compute:.0%}", f"{split.communication:.0%}", f"{split.data:.0%}")
+
+
+def pods_table(pods: Sequence[PodUsage]) -> str:
+    """Pods with what they use."""
+    return aligned([POD_COLUMNS, *((pod.name, f"{pod.cpu:.2f}", binary(pod.memory)) for pod in pods)])

@@ -1,0 +1,67 @@
+"""Running a shipped function: what `python3 -m dltrain.function` does in every rank of such a job.
+
+Arguments: the function's name, its requirements and its arguments in JSON, then its source in pieces.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dltrain.names import EXIT_DO_NOT_RETRY
+
+
+def main(words: Sequence[str]) -> None:
+    """Install what the function requires, then call it.
+
+    Args:
+        words: the command line.
+    """
+    name, requirements, arguments, *pieces = words
+    folder = Path(tempfile.gettempdir())
+    install(json.loads(requirements), folder)
+    source = "".join(pieces)
+    script = folder / f"dltrain-{digest(source)}" / f"{name}.py"  # a file, so that tracebacks show its lines
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(source, encoding="utf-8")
+    sys.argv = [str(script)]
+    runpy.run_path(str(script))[name](**json.loads(arguments))
+
+
+def install(requirements: Sequence[str], folder: Path) -> None:
+    """Install packages, once for all ranks of a machine, where this process finds them."""
+    if not requirements:
+        return
+    target = folder / f"dltrain-packages-{digest(*requirements)}"
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "installed").exists():
+            if subprocess.run([*installer(), "--target", str(target), *requirements], check=False).returncode:
+                sys.stderr.write(f"the function's requirements cannot be installed: {', '.join(requirements)}\n")
+                sys.exit(EXIT_DO_NOT_RETRY)
+            (target / "installed").touch()
+    sys.path.insert(0, str(target))
+
+
+def installer() -> list[str]:
+    """The start of an installer's command line: uv, which the trainer image has, or pip."""
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable]
+    return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+def digest(*texts: str) -> str:
+    """A short name for some texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,65 @@
+"""A job's worker pods, as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import StatusModel
+from dltrain.effects import Program
+from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
+from dltrain.requests import ask_for_list
+
+
+class WorkerPod(StatusModel):
+    """One incarnation of a worker."""
+
+    name: str
+    index: int
+    """The worker's."""
+    incarnation: int
+    """Rises whenever the worker is replaced."""
+    ranks: tuple[int, ...] = ()
+    """The ranks that run in it."""
+    node: str = ""
+    """Where it runs; empty while it waits."""
+    phase: str = ""
+    """Pending, Running, Succeeded or Failed; Terminating while it is being deleted."""
+    image: str = ""
+    """What it runs."""
+    message: str = ""
+    """Why it waits, where that is known."""
+
+
+def pods_of(job: DLTrainJob) -> Program[list[WorkerPod]]:
+    """The pods of a job, by worker and incarnation."""
+    path = f"/api/v1/namespaces/{job.namespace}/pods"
+    selector = f"{JOB_LABEL}={job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
+    found = yield from ask_for_list(path, {"labelSelector": selector})
+    slots = job.spec.workers.slots
+    pods = [worker_pod(item, slots) for item in found["items"]]
+    return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
+
+
+def worker_pod(manifest: Mapping[str, Any], slots: int) -> WorkerPod:
+    """A pod as the API has it.
+
+    Args:
+        manifest: the pod.
+        slots: ranks of a pod.
+    """
+    metadata, status = manifest["metadata"], manifest.get("status", {})
+    index = int(metadata["labels"][INDEX_LABEL])
+    waits = next((each.get("message") for each in status.get("conditions", ()) if each.get("status") == "False"), None)
+    phase = str(status.get("phase", ""))
+    return WorkerPod(
+        name=metadata["name"],
+        index=index,
+        incarnation=int(metadata["labels"][INCARNATION_LABEL]),
+        ranks=tuple(range(index * slots, (index + 1) * slots)),
+        node=manifest.get("spec", {}).get("nodeName") or "",
+        image=next((each["image"] for each in manifest.get("spec", {}).get("containers", ())), ""),
+        phase="Terminating" if metadata.get("deletionTimestamp") else phase,
+        message=(waits or "") if phase == "Pending" else "",
+    )

@@ -1,0 +1,196 @@
+"""The chart's objects: those of the manifests, for every version of Kubernetes, and as the values say."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from dltrain.api.parse import parse_job
+from tests.chart.rendering import CHART, ROOT, SYSTEM, Manifest, hooks, key, named, objects, one, program, render
+from tests.chart.schemas import VERSIONS, schema_location
+from tests.cluster.images import VERSION
+
+MORE = ["ClusterRole/dltrain-edit", "ClusterRole/dltrain-view", f"NetworkPolicy/{SYSTEM}/dltrain-operator"]
+"""What the chart installs beyond the manifests, by default."""
+EVERYTHING: dict[str, Any] = {
+    "global": {"imageRegistry": "registry.example.com/mirror"},
+    "image": {"digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
+    "imagePullSecrets": ["pull"],
+    "commonLabels": {"team": "platform"},
+    "commonAnnotations": {"owner": "platform"},
+    "operator": {
+        "namespaces": ["ml", "research"],
+        "workers": 4,
+        "requests": 8,
+        "logLevel": "DEBUG",
+        "logFormat": "text",
+        "healthPort": 9090,
+        "nodeSelector": {"node": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+        ],
+        "priorityClassName": "system-cluster-critical",
+        "podLabels": {"sidecar": "no"},
+        "podAnnotations": {"note": "x"},
+    },
+    "serviceAccount": {"name": "trainer-operator", "annotations": {"role": "x"}},
+    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "apiServer": ["10.0.0.0/28"]},
+    "priorityClasses": [{"name": "low", "value": -10, "preemptionPolicy": "Never", "description": "whenever"}],
+    "test": {"gpus": 1, "jobTemplate": {"spec": {"nodeSelector": {"node": "gpu"}}}},
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "labels": {"team": "platform"}}}
+    ],
+}
+
+
+def manifests() -> dict[str, Manifest]:
+    """What `kubectl apply -k manifests/` installs, but the namespace, which helm makes itself."""
+    files = yaml.safe_load((ROOT / "manifests/kustomization.yaml").read_text())["resources"]
+    found = named([each for file in files for each in objects((ROOT / "manifests" / file).read_text())])
+    return {name: each for name, each in found.items() if each["kind"] != "Namespace"}
+
+
+def without_metadata(manifest: Manifest) -> Manifest:
+    """An object but for its labels and annotations."""
+    return {**manifest, "metadata": key(manifest)}
+
+
+def installed(**values: Any) -> list[Manifest]:
+    """The objects of an installation."""
+    return [each for each in objects(render(values)) if not hooks(each)]
+
+
+def test_the_chart_installs_what_the_manifests_do_and_little_more() -> None:
+    chart, plain = named(installed()), manifests()
+    assert {name: without_metadata(chart[name]) for name in plain} == {
+        name: without_metadata(each) for name, each in plain.items()
+    }
+    assert sorted(chart.keys() - plain.keys() - {"PodDisruptionBudget/dltrain-system/dltrain-operator"}) == MORE
+
+
+def test_the_chart_keeps_every_label_of_the_manifests() -> None:
+    chart = named(installed())
+    for name, each in manifests().items():
+        assert each["metadata"].get("labels", {}).items() <= chart[name]["metadata"]["labels"].items()
+
+
+def test_chart_images_and_project_have_one_version() -> None:
+    told = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (told["version"], told["appVersion"]) == (VERSION, VERSION)
+
+
+def test_helm_lint_finds_nothing() -> None:
+    done = subprocess.run([program("helm"), "lint", "--strict", CHART], capture_output=True, text=True, check=False)
+    assert (done.returncode, "0 chart(s) failed" in done.stdout) == (0, True), done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+FILES = sorted(path.name for path in CHART.glob("values-*.yaml"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_valid_for_kubernetes(version: str) -> None:
+    texts = [render(), render({**EVERYTHING, "crds": {"install": False}})]
+    texts += [render({"crds": {"install": False}}, file) for file in FILES]
+    command = [program("kubeconform"), "-strict", "-summary", "-kubernetes-version", version]
+    done = subprocess.run(
+        [*command, "-schema-location", schema_location()],
+        input="\n---\n".join(texts),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+
+
+def test_all_that_is_installed_has_the_common_labels_and_annotations() -> None:
+    for each in objects(render(EVERYTHING)):
+        assert each["metadata"]["labels"]["team"] == "platform", key(each)
+    own = [each for each in objects(render(EVERYTHING)) if each["metadata"]["name"] != "mine"]
+    assert [key(each) for each in own if each["metadata"]["annotations"].get("owner") != "platform"] == []
+    pod = one(objects(render(EVERYTHING)), "Deployment")["spec"]["template"]["metadata"]
+    assert pod == {
+        "labels": {
+            "app.kubernetes.io/name": "dltrain",
+            "app.kubernetes.io/component": "operator",
+            "sidecar": "no",
+            "team": "platform",
+        },
+        "annotations": {"note": "x", "owner": "platform"},
+    }
+
+
+def test_an_operator_of_some_namespaces_has_no_right_elsewhere() -> None:
+    found = named(installed(operator={"namespaces": ["ml", "research"]}, rbac={"userRoles": False}))
+    assert sorted(name for name in found if "Role" in name) == [
+        "Role/dltrain-system/dltrain-operator",
+        "Role/ml/dltrain-operator-jobs",
+        "Role/research/dltrain-operator-jobs",
+        "RoleBinding/dltrain-system/dltrain-operator",
+        "RoleBinding/ml/dltrain-operator-jobs",
+        "RoleBinding/research/dltrain-operator-jobs",
+    ]
+    everywhere = named(installed())["ClusterRole/dltrain-operator"]
+    assert found["Role/ml/dltrain-operator-jobs"]["rules"] == everywhere["rules"]
+
+
+def environment(**values: Any) -> dict[str, str]:
+    """The operator's variables that are plain values."""
+    container = one(installed(**values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+
+
+def test_what_the_operator_is_told() -> None:
+    assert environment(**EVERYTHING) == {
+        "DLTRAIN_TRAINER_IMAGE": f"registry.example.com/mirror/dltrain/trainer:{VERSION}",
+        "DLTRAIN_HEALTH_PORT": "9090",
+        "DLTRAIN_LOG_FORMAT": "text",
+        "DLTRAIN_LOG_LEVEL": "DEBUG",
+        "DLTRAIN_NAMESPACES": "ml,research",
+        "DLTRAIN_WORKERS": "4",
+        "DLTRAIN_REQUESTS": "8",
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        pytest.param({}, f"dltrain/operator:{VERSION}", id="as it comes"),
+        pytest.param({"tag": "7"}, "dltrain/operator:7", id="another tag"),
+        pytest.param({"registry": "r.example.com:5000"}, f"r.example.com:5000/dltrain/operator:{VERSION}", id="a port"),
+        pytest.param({"digest": f"sha256:{'a' * 64}", "tag": "7"}, f"dltrain/operator@sha256:{'a' * 64}", id="digest"),
+    ],
+)
+def test_the_name_of_an_image(image: dict[str, str], name: str) -> None:
+    pod = one(installed(image=image), "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == name
+
+
+def test_definitions_are_kept_when_the_release_goes_unless_that_is_asked_for() -> None:
+    policy = "helm.sh/resource-policy"
+    assert one(installed(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
+    assert policy not in one(installed(crds={"keep": False}), "CustomResourceDefinition")["metadata"].get(
+        "annotations", {}
+    )
+    assert not [each for each in installed(crds={"install": False}) if each["kind"] == "CustomResourceDefinition"]
+
+
+def test_without_a_registry_to_reach_no_image_comes_from_elsewhere() -> None:
+    text = render({"global": {"imageRegistry": "mirror.example.com"}})
+    pods = [each["spec"]["template"]["spec"] for each in objects(text) if each["kind"] == "Deployment"]
+    pods += [each["spec"] for each in objects(text) if each["kind"] == "Pod"]
+    images = [container["image"] for pod in pods for container in pod["containers"]]
+    assert len(images) == 2
+    assert [image for image in images if not image.startswith("mirror.example.com/")] == []
+
+
+def test_the_job_of_helm_test_is_a_valid_one() -> None:
+    config = named(objects(render(EVERYTHING)))[f"ConfigMap/{SYSTEM}/dltrain-test"]
+    job = parse_job(yaml.safe_load(config["data"]["job.yaml"]))
+    assert (job.namespace, job.spec.workers.replicas, job.spec.workers.world_size) == ("ml", 2, 2)

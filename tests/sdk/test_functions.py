@@ -1,0 +1,235 @@
+"""Python functions as jobs: what is shipped, what is refused, and that the shipped one runs as the function does."""
+
+import json
+import math
+import subprocess
+import sys
+import venv
+import zipfile
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dltrain
+from dltrain.errors import SpecError
+from dltrain.functions import source_of
+from tests.cluster.host import state_folder
+from tests.sdk.fake_api import FakeApi, Reply
+
+CONSTANT = 3
+NOWHERE = Path("/nonexistent")
+
+
+@dltrain.job("fit-it", replicas=2, resources={"limits": {"cpu": 2}}, runPolicy={"backoffLimit": 0})
+def fit(out: str, lr: float = 0.5, *, names: Any = ()) -> float:
+    """Write what it was called with."""
+    from pathlib import Path as Here  # noqa: PLC0415 - it travels with the function
+
+    Here(out).write_text(f"{lr} {list(names)} {math.sqrt(16)} {floor(2.5)}", encoding="utf-8")
+    return lr
+
+
+def run(job: dltrain.DLTrainJob, folder: Path, installer: Path = NOWHERE) -> "subprocess.CompletedProcess[str]":
+    """Run a job's command as a rank would.
+
+    Args:
+        job: whose command.
+        folder: for temporary files.
+        installer: the folder with uv, or with a Python that has pip.
+    """
+    python = str(installer / "python") if (installer / "python").exists() else sys.executable
+    sources = str(Path(dltrain.__file__).parents[1])
+    environment = {"TMPDIR": str(folder), "PYTHONPATH": sources, "PATH": str(installer), "HOME": str(folder)}
+    command = [python, *(job.spec.command or ())[1:]]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module", params=["uv", "pip"])
+def installer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what installs requirements: uv in the trainer image, pip elsewhere."""
+    if request.param == "uv":
+        found = sorted(state_folder().parent.glob("uv-*/bin/uv"))
+        if not found:
+            pytest.skip("needs uv, which `make install` puts into the cache")
+        return linked(found[-1], tmp_path_factory)
+    folder = tmp_path_factory.mktemp("python")
+    venv.create(folder, with_pip=True)
+    return folder / "bin"
+
+
+def linked(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but a link to a program."""
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / program.name).symlink_to(program)
+    return folder
+
+
+def test_a_decorated_function_can_still_be_called(tmp_path: Path) -> None:
+    assert fit(str(tmp_path / "out"), lr=0.25) == 0.25
+    assert (fit.__name__, fit.__doc__) == ("fit", "Write what it was called with.")
+
+
+def test_the_job_has_the_names_of_the_yaml() -> None:
+    job = fit.job(out="x")
+    assert job.name == "fit-it"
+    assert job.to_manifest()["spec"]["workers"] == {"replicas": 2, "resources": {"limits": {"cpu": 2}}}
+    assert job.spec.run_policy.backoff_limit == 0
+    assert (job.spec.command or ())[:4] == ("python3", "-m", "dltrain.function", "fit")
+
+
+def test_the_shipped_function_does_what_the_function_does(tmp_path: Path) -> None:
+    done = run(fit.job(out=str(tmp_path / "there"), lr=0.1, names=["a", "ä"]), tmp_path)
+    assert done.returncode == 0, done.stderr
+    fit(str(tmp_path / "here"), lr=0.1, names=["a", "ä"])
+    assert (tmp_path / "there").read_text() == (tmp_path / "here").read_text() == "0.1 ['a', 'ä'] 4.0 2"
+
+
+def test_a_traceback_shows_the_functions_own_lines(tmp_path: Path) -> None:
+    def fails(divisor: int) -> float:
+        return 1 / divisor  # here it breaks
+
+    done = run(dltrain.job()(fails).job(divisor=0), tmp_path)
+    assert done.returncode == 1
+    assert "return 1 / divisor  # here it breaks" in done.stderr
+    assert "fails.py" in done.stderr
+
+
+def test_a_long_function_is_shipped_in_pieces(tmp_path: Path) -> None:
+    namespace: dict[str, Any] = {}
+    file = tmp_path / "long.py"
+    lines = "\n".join(f"    total += {number}  # {'x' * 60}" for number in range(500))
+    file.write_text(f"def long(out):\n    total = 0\n{lines}\n    open(out, 'w').write(str(total))\n")
+    exec(compile(file.read_text(), str(file), "exec"), namespace)
+    job = dltrain.job()(namespace["long"]).job(out=str(tmp_path / "out"))
+    assert len(job.spec.command or ()) > 10
+    assert run(job, tmp_path).returncode == 0
+    assert (tmp_path / "out").read_text() == str(sum(range(500)))
+
+
+def uses_constant() -> int:
+    """Use a name of this module."""
+    return CONSTANT
+
+
+def uses_local_function() -> Any:
+    """Use a function of this module."""
+    return uses_constant()
+
+
+def uses_nothing_known() -> Any:
+    """Use a name that does not exist."""
+    return nowhere  # type: ignore[name-defined]  # noqa: F821 - which is the point
+
+
+def uses_what_can_be_imported() -> Any:
+    """Use a module and a function of one."""
+    return json.dumps([floor(1.5)])
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        pytest.param(
+            uses_constant,
+            "uses_constant(): uses CONSTANT, which is a int of its module and does not travel with it; define or "
+            "import it inside the function, or make it a parameter",
+            id="a constant of its module",
+        ),
+        pytest.param(
+            uses_local_function,
+            "uses_local_function(): uses uses_constant, which is a function of its module and does not travel with it; "
+            "define or import it inside the function, or make it a parameter",
+            id="a function of its module",
+        ),
+        pytest.param(
+            uses_nothing_known,
+            "uses_nothing_known(): uses nowhere, which is not defined and does not travel with it; define or import it "
+            "inside the function, or make it a parameter",
+            id="an unknown name",
+        ),
+        pytest.param(
+            lambda: 1, "<lambda>: cannot be shipped; define it with def, not as a lambda or a coroutine", id="a lambda"
+        ),
+        pytest.param(len, "len: has no source; define it with def in a file or a notebook's cell", id="no source"),
+    ],
+)
+def test_what_does_not_travel_is_refused_before_anything_runs(function: Any, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        source_of(function)
+    assert str(caught.value) == said
+
+
+def test_a_variable_of_the_function_around_is_refused() -> None:
+    outside = 1
+
+    def inner() -> int:
+        return outside
+
+    with pytest.raises(SpecError, match="uses outside, which is a variable of the function around it"):
+        source_of(inner)
+
+
+def test_imported_names_travel_as_imports() -> None:
+    assert source_of(uses_what_can_be_imported).splitlines()[:4] == [
+        "from __future__ import annotations",
+        "",
+        "from math import floor as floor",
+        "import json as json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param({"wrong": 1}, r"fit\(\): cannot be called: missing a required argument: 'out'", id="a wrong name"),
+        pytest.param({"out": Path("x")}, "not JSON serializable; pass numbers, text", id="no plain value"),
+        pytest.param({"out": float("nan")}, "cannot be called: Out of range float", id="not a number"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        fit.job(**arguments)
+
+
+def wheel(folder: Path) -> Path:
+    """A package `answers`, as a wheel."""
+    file = folder / "answers-1-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("answers.py", "ANSWER = 42\n")
+        archive.writestr("answers-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: answers\nVersion: 1\n")
+        archive.writestr("answers-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("answers-1.dist-info/RECORD", "")
+    return file
+
+
+def test_requirements_are_installed_once_where_the_function_finds_them(tmp_path: Path, installer: Path) -> None:
+    def ask(out: str) -> None:
+        from pathlib import Path as Here  # noqa: PLC0415 - it travels with the function
+
+        import answers  # type: ignore[import-not-found]  # noqa: PLC0415 - it is not here
+
+        Here(out).write_text(str(answers.ANSWER), encoding="utf-8")
+
+    job = dltrain.job(requirements=[str(wheel(tmp_path))])(ask).job(out=str(tmp_path / "out"))
+    first = run(job, tmp_path, installer)
+    assert first.returncode == 0, first.stderr
+    (tmp_path / "answers-1-py3-none-any.whl").unlink()
+    assert run(job, tmp_path, installer).returncode == 0, "the second rank needs no wheel"
+    assert (tmp_path / "out").read_text() == "42"
+
+
+def test_requirements_that_cannot_be_installed_end_the_job_at_once(tmp_path: Path) -> None:
+    done = run(dltrain.job(requirements=["/nonexistent.whl"])(uses_what_can_be_imported).job(), tmp_path)
+    assert done.returncode == 64
+    assert "the function's requirements cannot be installed: /nonexistent.whl" in done.stderr
+
+
+def test_train_submits(fake_api: FakeApi, fake_client: dltrain.Client) -> None:
+    where = "POST /apis/dltrain.io/v1alpha1/namespaces/ml/dltrainjobs"
+    manifest = dltrain.job("sized", replicas=4)(uses_what_can_be_imported).job().to_manifest()
+    fake_api.routes[where] = lambda _: Reply(manifest)
+    made = dltrain.train(uses_what_can_be_imported, client=fake_client, name="sized", replicas=4)
+    assert (made.name, made.spec.workers.replicas) == ("sized", 4)
+    assert [asked for asked, _ in fake_api.asked] == [where]

@@ -1,0 +1,129 @@
+"""Training inside the compression stage: a compressed model as the job trains, or a student after a teacher."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from torch import nn
+
+from dltrain.api.compress import Distill
+from dltrain.api.train import Train
+from dltrain_trainer.compression.distillation import Taught
+from dltrain_trainer.compression.problems import CompressionError
+from dltrain_trainer.data.cache import cache_folder
+from dltrain_trainer.data.load import local_copy
+from dltrain_trainer.distributed.batch_norm import restore_batch_norms
+from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.export.artifact import Artifact, load
+from dltrain_trainer.run import Run
+from dltrain_trainer.stages.train import feed_of, loss_of, sampler_of, waits_of
+from dltrain_trainer.training.learner import make_learner
+from dltrain_trainer.training.loop import fit
+from dltrain_trainer.training.losses import Loss
+from dltrain_trainer.training.observer import TrainingObserver
+from dltrain_trainer.training.state import TrainingState
+
+STAGE = "compress"
+
+
+def shortened(train: Train, epochs: int, rate: float) -> Train:
+    """A job's training settings for some epochs more.
+
+    The schedule runs its whole course again, from a lower peak: that regains more than the last, lowest rates do
+    (Renda et al. 2020, "Comparing Rewinding and Fine-tuning in Neural Network Pruning").
+
+    Args:
+        train: the job's settings.
+        epochs: how many.
+        rate: the peak of the learning rate, as a share of the job's.
+    """
+    schedule = train.schedule.model_copy(
+        update={
+            "warmup_epochs": min(train.schedule.warmup_epochs, 0.0 if rate < 1 else epochs / 10),
+            "milestones": train.schedule.milestones
+            and tuple(place * epochs / train.epochs for place in train.schedule.milestones),
+        }
+    )
+    optimizer = train.optimizer.model_copy(update={"lr": train.optimizer.rate * rate})
+    changes = {"epochs": epochs, "schedule": schedule, "optimizer": optimizer, "early_stopping": None}
+    return train.model_copy(update=changes)
+
+
+def retrain(run: Run, model: nn.Module, train: Train, loss: Loss) -> None:
+    """Train a model in place, on all ranks.
+
+    Args:
+        run: its data and ranks are used.
+        model: the same architecture on every rank.
+        train: how.
+        loss: of a batch.
+    """
+    again = copy.copy(run)
+    again.pipeline = run.pipeline.model_copy(update={"train": train})
+    learner = make_learner(model, train, loss, run.communicator, run.precision)
+    state, sampler = TrainingState(learner), sampler_of(again)
+    state.synchronize(run.communicator)
+    observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, None, stage=STAGE)
+
+    def after_epoch(state: TrainingState, epoch: int) -> None:
+        done = observer.steps_end(epoch)
+        state.synchronize_buffers(run.communicator)
+        observer.epoch_ends(state.step, done, {})
+
+    with feed_of(again, sampler, 0) as feed:
+        observer.waits = lambda: waits_of(feed, learner)
+        fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch)
+    state.give_result()
+    learner.gradients.close()
+    restore_batch_norms(model)
+    model.eval()
+
+
+def fine_tuner(run: Run, rate: float) -> Callable[[nn.Module, int], None]:
+    """What trains a compressed model for some epochs.
+
+    Args:
+        run: the job's.
+        rate: the peak of the learning rate, as a share of the job's.
+    """
+    return lambda model, epochs: retrain(run, model, shortened(run.pipeline.train, epochs, rate), loss_of(run))
+
+
+def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> None:
+    """Train a student after a teacher.
+
+    Args:
+        run: the job's.
+        student: changed in place.
+        trained: the teacher, where the step names none.
+        spec: the step.
+
+    Raises:
+        CompressionError: the teacher that the step names cannot be had, or is not for these samples.
+    """
+    teacher = trained if spec.teacher is None else fetched(run, spec.teacher).model.to(run.device)
+    taught = Taught(teacher, spec, run.data.dataset.task, loss_of(run))
+    stop = taught.watched(student)
+    try:
+        retrain(run, student, shortened(run.pipeline.train, spec.epochs, 1.0), taught)
+    finally:
+        stop()
+
+
+def fetched(run: Run, address: str) -> Artifact:
+    """A teacher from its address.
+
+    Raises:
+        CompressionError: it cannot be had, or sees or answers otherwise than the job's models.
+    """
+    try:
+        artifact = load(local_copy(address, cache_folder() / "teachers", run.progress.say))
+    except TrainerError as error:
+        raise CompressionError(f"the teacher cannot be had: {error}") from error
+    if artifact.blueprint.outputs != run.data.dataset.outputs:
+        outputs = artifact.blueprint.outputs
+        raise CompressionError(f"the teacher has {outputs} outputs, the data {run.data.dataset.outputs}")
+    if artifact.preprocessing.to_dict() != run.data.preprocessing.to_dict():
+        raise CompressionError("the teacher was trained on samples that were prepared otherwise; use the same data")
+    return artifact
