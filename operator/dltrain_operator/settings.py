@@ -13,6 +13,7 @@ import kopf
 
 from dltrain import names
 from dltrain_operator.apply import PAGE, Access
+from dltrain_operator.traceless import NoDiffBase, NoProgress
 
 DEFAULT_IMAGE: Final = "dltrain/trainer:0.1.0"
 DEFAULT_NAMESPACE: Final = "dltrain-system"
@@ -159,6 +160,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # its watches of namespaces and definitions would need cluster-wide rights
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = 0.2
+    settings.persistence.diffbase_storage, settings.persistence.progress_storage = NoDiffBase(), NoProgress()
     settings.networking.error_backoffs = EndlessDelays()
     settings.process.ultimate_exiting_timeout = 20.0
     for selector in SELECTED:

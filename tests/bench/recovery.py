@@ -29,7 +29,7 @@ SAVE_EVERY: Final = 100
 """Steps between two checkpoints of the peer's."""
 STEPS: Final = 130
 """A rank is killed after so many."""
-DEADLINE: Final = 180.0
+DEADLINE: Final = 300.0
 POLL_SECONDS: Final = 0.002
 
 

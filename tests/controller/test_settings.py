@@ -6,10 +6,11 @@ import itertools
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dltrain_operator.apply import Access
+from dltrain_operator.apply import Access, Cluster
 from dltrain_operator.logs import JsonFormatter
 from dltrain_operator.settings import Settings, connection_info, kopf_settings, parse_arguments
 
@@ -44,6 +45,23 @@ def test_kopf_leaves_no_trace_and_never_gives_up() -> None:
     delays = settings.networking.error_backoffs
     assert not isinstance(delays, float)
     assert list(itertools.islice(delays, 6)) == [0.2, 0.5, 1.0, 2.0, 5.0, 5.0]
+
+
+def test_kopf_neither_copies_nor_compares_what_it_hands_on() -> None:
+    storage = kopf_settings().persistence
+    body: Any = object()  # nothing is read from it
+    new = storage.diffbase_storage.build(body=body)
+    assert storage.diffbase_storage.fetch(body=body) == new == {}
+    assert storage.progress_storage.clear(essence=new) is new
+
+
+def test_proxies_are_looked_for_only_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert Cluster(None, 1)._configuration.client_session_kwargs == {"trust_env": False}
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    assert Cluster(None, 1)._configuration.client_session_kwargs == {"trust_env": True}
 
 
 def test_kopf_uses_our_credentials() -> None:

@@ -36,7 +36,7 @@ class Helm:
 
     def install(self, chart: Path = CHART, *options: str) -> None:
         """Install the chart; returns when the operator is ready."""
-        self("install", RELEASE, chart, "--wait", "--timeout=120s", "--take-ownership", *options)
+        self("install", RELEASE, chart, "--wait", "--timeout=120s", "--take-ownership", "--force-conflicts", *options)
 
     def upgrade(self, chart: Path = CHART, *options: str) -> None:
         """Upgrade to a chart; returns when the operator is ready."""

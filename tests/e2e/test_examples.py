@@ -28,6 +28,23 @@ QUICK: dict[str, tuple[dict[str, dict[str, Any]], str, float]] = {
         "accuracy",
         0.5,
     ),
+    "10-compress-resnet18": (
+        {
+            "data": {"limit": {"train": 1024, "test": 256}, "split": {"validation": 0.25}},
+            "model": {"resnet": {"width": 8}},
+            "train": {"epochs": 2, "ema": None},
+            "compress": {
+                "steps": [
+                    {"prune": {"ratio": 0.5, "fineTuneEpochs": 1}},
+                    {"prune": {"ratio": 0.99}},
+                    {"quantize": {"method": "static", "calibrationSamples": 64}},
+                ],
+                "gate": {"metric": "accuracy", "maxDrop": 0.1},
+            },
+        },
+        "accuracy",
+        0.3,
+    ),
 }
 """Example -> what is changed of its pipeline so that it takes seconds, a metric, and what that must exceed."""
 COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script", *QUICK]
@@ -67,6 +84,10 @@ def test_a_pipeline_of_its_own_kind(space: Space, folder: str) -> None:
     assert finished.status.results is not None
     assert set(finished.status.results.metrics) == set(job["spec"]["pipeline"]["evaluate"]["metrics"]) - NOT_NUMBERS
     assert finished.status.results.metrics[metric] > least
+    steps = job["spec"]["pipeline"].get("compress", {}).get("steps", [])
+    rows = finished.status.results.compression
+    names = [f"{index} {next(iter(step))}" for index, step in enumerate(steps, 1)]
+    assert [row.step for row in rows] == (["original", *names] if names else [])
 
 
 def test_a_horovod_script_of_ones_own(space: Space) -> None:

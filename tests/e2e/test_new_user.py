@@ -67,11 +67,11 @@ def test_a_function_runs_on_the_cluster(space: Space, tmp_path: Path) -> None:
         "job = fit.submit(client, times=3)\n"
         "print(client.wait(job.name, timeout=120).status.phase)\n"
         "print(*client.logs(job.name), sep='\\n')\n"
-        "print([pod.phase for pod in client.pods(job.name)])\n"
+        "print([pod.ranks for pod in client.pods(job.name)])\n"
     )
     found = installed.run("python", str(script), cwd=tmp_path, environment={})
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
     assert lines[0] == "Succeeded"
     assert {f"[rank {rank}] rank {rank} of 2 times 3" for rank in (0, 1)} <= set(lines)
-    assert lines[-1] == "['Succeeded', 'Succeeded']"
+    assert lines[-1] == "[(0,), (1,)]"

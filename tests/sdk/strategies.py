@@ -28,6 +28,49 @@ WORKERS: Final = some(
 )
 
 
+SHARES: Final = st.sampled_from([0.1, 0.5, 0.9])
+FINE_TUNING: Final = st.integers(0, 10)
+STEPS: Final = st.one_of(
+    st.builds(
+        lambda ratio, rest: {"prune": {"method": "channel", "ratio": ratio, **rest}},
+        SHARES,
+        some(
+            scope=st.sampled_from(["layer", "global"]),
+            importance=st.sampled_from(["norm", "firstOrder"]),
+            roundTo=st.integers(1, 64),
+            rounds=st.integers(1, 64),
+            fineTuneEpochs=FINE_TUNING,
+        ),
+    ),
+    st.builds(lambda field, share: {"lowRank": {field: share}}, st.sampled_from(["energy", "share"]), SHARES),
+    st.builds(lambda epochs: {"distill": {"student": {"name": "linear"}, "epochs": epochs}}, st.integers(1, 10)),
+)
+LAST_STEPS: Final = st.one_of(
+    st.just([]),
+    st.builds(
+        lambda rest: [{"quantize": {"method": "static", **rest}}],
+        some(
+            calibration=st.sampled_from(["minmax", "entropy"]),
+            calibrationSamples=st.integers(1, 100_000),
+            maxFloatLayers=st.integers(0, 1000),
+            perChannel=st.booleans(),
+            fineTuneEpochs=st.integers(1, 10),
+        ),
+    ),
+    st.builds(lambda bits: [{"quantize": {"method": "weightOnly", "bits": bits}}], st.sampled_from([4, 8])),
+)
+COMPRESSIONS: Final = st.builds(
+    lambda steps, last, rest: {"steps": [*steps, *last], **rest},
+    st.lists(STEPS, min_size=1, max_size=4),
+    LAST_STEPS,
+    some(
+        gate=some(maxDrop=st.sampled_from([0, 0.01]), minSpeedup=st.sampled_from([1, 2.5]), maxBytes=st.integers(1, 9)),
+        required=st.booleans(),
+        fineTuneRate=st.sampled_from([0.1, 1.0]),
+    ),
+)
+
+
 def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
     """Pipelines of jobs with a backend."""
     return st.fixed_dictionaries(
@@ -35,7 +78,8 @@ def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
         optional={
             "train": trainings(backend),
             "evaluate": EVALUATIONS,
-            "export": some(formats=st.just(["safetensors"])),
+            "compress": COMPRESSIONS,
+            "export": some(formats=st.sampled_from([["safetensors"], ["onnx", "onnxInt8"], ["torchExport"]])),
         },
     )
 

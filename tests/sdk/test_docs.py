@@ -164,7 +164,7 @@ def test_every_part_of_a_job_in_the_pages_is_valid() -> None:
     assert len(parts) > 15
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "data.md", "training.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "data.md", "training.md", "compression.md"])
 def test_every_yaml_block_about_jobs_is_a_job_or_a_part_of_one(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
     whole = [block for block in blocks(text, "yaml") if not block.startswith("# spec")]

@@ -11,10 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 
 from dltrain.async_client import AsyncClient
 from dltrain.client import Client
+from dltrain.effects import Request
+from dltrain.errors import ClusterError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
 from dltrain.ui.server import application
 from tests.apiserver import ApiServer
@@ -23,6 +26,14 @@ from tests.sdk.builders import condition, job
 from tests.sdk.test_both_clients import note, write_status
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no browser; install the package chromium to test the page")
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEM = "namespaces/dltrain-system"
+PATHS = {
+    "ServiceAccount": f"/api/v1/{SYSTEM}/serviceaccounts",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "Deployment": f"/apis/apps/v1/{SYSTEM}/deployments",
+}
 PICTURES = Path(os.environ["DLTRAIN_PICTURES"]) if "DLTRAIN_PICTURES" in os.environ else None
 """Where screenshots are kept for people to look at."""
 PROGRESS = {
@@ -118,14 +129,33 @@ async def test_a_jobs_page_tells_everything(
     for index in range(2):
         make_pod(api_server, client.namespace, index)
     note(api_server, client.namespace, "Pod/broken-1-1", "Failing")
-    state = {"phase": "Failed", "conditions": [condition("Failed", message="given up")]}
+    steps = [
+        {
+            "step": "original",
+            "outcome": "original",
+            "metrics": {"accuracy": 0.91},
+            "fileBytes": 4_400_000,
+            "speedup": 1.0,
+        },
+        {"step": "1 prune", "outcome": "undone", "metrics": {"accuracy": 0.7}, "reasons": ["accuracy fell by 0.21"]},
+    ]
+    results = {"metrics": {"accuracy": 0.91}, "compression": steps}
+    state = {"phase": "Failed", "conditions": [condition("Failed", message="given up")], "results": results}
     write_status(api_server, client.namespace, "broken", **state, progress=PROGRESS, failure=FAILURE, attempt=3)
     async with browsing(tmp_path / "profile", look[0], dark=look[1]) as page:
         await page.open(f"{address}/#/{client.namespace}/broken")
         await page.until("document.querySelector('#pods')?.innerText.includes('node-b')")
         await page.until("document.querySelector('#story')?.innerText.includes('failed for good')")
         text = await page.value("document.querySelector('#job').innerText")
-        for told in ("66% train", "2 of 3", "compute 70%", "rank 1 raised ValueError", "Failing happened"):
+        for told in (
+            "66% train",
+            "2 of 3",
+            "compute 70%",
+            "rank 1 raised ValueError",
+            "Failing happened",
+            "4.20 MiB",
+            "accuracy fell by 0.21",
+        ):
             assert told in text
         assert HOSTILE in text, "what jobs say is text"
         assert await page.value("document.querySelectorAll('img').length") == 0
@@ -219,6 +249,39 @@ async def test_other_names_other_methods_and_other_files_are_refused(address: st
 async def test_what_may_not_be_seen_is_told_with_its_reason(address: str, namespace: str) -> None:
     code, text = await answer_of(f"{address}/api/jobs/{namespace}/none")
     assert (code, "not found" in text) == (404, True)
+
+
+@pytest.fixture
+def in_cluster(api_server: ApiServer, tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of the account that manifests/web-page.yaml makes, with its rights."""
+    objects = list(yaml.safe_load_all((ROOT / "manifests" / "web-page.yaml").read_text()))
+    made = [("/api/v1/namespaces", {"metadata": {"name": "dltrain-system"}})]
+    made += [(PATHS[each["kind"]], each) for each in objects]
+    for path, body in made:
+        api_server.request("POST", path, body)
+    account = f"{PATHS['ServiceAccount']}/dltrain-web-page/token"
+    token = api_server.request("POST", account, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
+    content = yaml.safe_load(api_server.kubeconfig.read_text())
+    content["users"][0]["user"] = {"token": token}
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    yield file
+    for path, body in reversed(made[1:]):
+        api_server.request("DELETE", f"{path}/{body['metadata']['name']}")
+
+
+async def test_in_the_cluster_it_has_the_rights_that_it_needs_and_no_others(
+    client: Client, in_cluster: Path, api_server: ApiServer
+) -> None:
+    client.submit(job())
+    async with AsyncClient(client.namespace, kubeconfig=in_cluster) as own:
+        assert [each.name for each in await own.list(everywhere=True) if each.namespace == client.namespace] == ["a"]
+        assert await anext(own.watch(everywhere=True))
+        assert [await own.pods("a"), await own.events("a"), [line async for line in own.logs("a")]] == [[], [], []]
+        with pytest.raises(ClusterError, match="forbidden"):
+            await own.suspend("a")
+        with pytest.raises(ClusterError, match="forbidden"):
+            await own._connection.send(Request("GET", f"/api/v1/namespaces/{client.namespace}/secrets"))
 
 
 @pytest.fixture

@@ -211,6 +211,7 @@ class Compress(SpecModel):
             holds=lambda compress: all(step.quantize is None for step in compress.steps[:-1]),
             message="must have quantize at most once, as the last step; move it to the end and remove others",
             at=("steps",),
+            found=Found("'it before another step'", lambda _: "it before another step"),
         ),
         Rule(
             cel="!self.steps.exists(step, has(step.prune) && step.prune.method != 'channel') || "
@@ -219,6 +220,7 @@ class Compress(SpecModel):
             message="must not have lowRank or distill together with a prune of single weights, whose zeros they "
             "would fill; remove one of them",
             at=("steps",),
+            found=Found("'both'", lambda _: "both"),
         ),
     )
     steps: Annotated[tuple[CompressStep, ...], Field(min_length=1, max_length=8)]

@@ -135,9 +135,17 @@ function pairs(entries) {
 }
 
 function compression(results) {
-  const table = results?.compression;
-  if (!table || typeof table !== "object") return null;
-  return panel("Compression", "compression", make("pre", { tabindex: 0 }, JSON.stringify(table, null, 2)));
+  const steps = results?.compression ?? [];
+  if (!steps.length) return null;
+  const names = Object.keys(steps[0].metrics ?? {}).slice(0, 2);
+  const lines = steps.map((each) => [
+    each.step, each.outcome, ...names.map((name) => short(each.metrics?.[name])),
+    each.fileBytes == null ? "" : `${(each.fileBytes / 2 ** 20).toPrecision(3)} MiB`,
+    each.speedup == null ? "" : `${each.speedup.toFixed(2)}x`, (each.reasons ?? []).join("; "),
+  ]);
+  const made = panel("Compression", "compression", table(["Step", "Outcome", ...names, "File", "Speed", ""], lines));
+  made.className = "wide";
+  return made;
 }
 
 function failure(status) {

@@ -1,0 +1,120 @@
+"""The files for EKS: checked against eksctl's schema, Karpenter's definitions, and pods as the operator makes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dltrain.api.parse import parse_job_file
+from dltrain_operator.children.pod import Place, worker_pod
+from tests.apiserver import ApiServer, wait_for
+from tests.chart.rendering import ROOT, objects, program
+from tests.chart.schemas import schema_location
+from tests.cluster.build import download
+from tests.cluster.host import ClusterFailure, why_not
+from tests.cluster.versions import Module
+
+AWS = ROOT / "manifests" / "aws"
+EKSCTL = Module("github.com/weaveworks/eksctl", "v0.215.0", {})
+KARPENTER = Module("github.com/aws/karpenter-provider-aws", "v1.13.1", {})
+PROFILES = sorted((AWS / "profiles").glob("*.yaml"))
+POOLS = [each for each in objects((AWS / "karpenter.yaml").read_text()) if each["kind"] == "NodePool"]
+
+
+def source(module: Module) -> Path:
+    """A Go module's files; a test is skipped where Go or the module is not to be had."""
+    if reason := why_not():
+        pytest.skip(reason)
+    try:
+        return Path(download(module, os.environ)["Dir"])
+    except ClusterFailure as failure:
+        pytest.skip(f"cannot fetch {module.path}: {str(failure).splitlines()[-1]}")
+
+
+def kubeconform(file: Path, schema: str) -> subprocess.CompletedProcess[str]:
+    """What kubeconform says of a file."""
+    command = [program("kubeconform"), "-strict", "-summary", "-schema-location", schema, file]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_cluster_is_what_eksctl_takes() -> None:
+    schema = source(EKSCTL) / "pkg/apis/eksctl.io/v1alpha5/assets/schema.json"
+    done = kubeconform(AWS / "cluster.yaml", str(schema))
+    assert (done.returncode, "Valid: 1, Invalid: 0" in done.stdout) == (0, True), done.stdout
+
+
+def test_a_mistake_in_the_cluster_would_be_found(tmp_path: Path) -> None:
+    wrong = tmp_path / "cluster.yaml"
+    wrong.write_text((AWS / "cluster.yaml").read_text().replace("efaEnabled", "efaEnable"))
+    schema = source(EKSCTL) / "pkg/apis/eksctl.io/v1alpha5/assets/schema.json"
+    assert "efaEnable" in kubeconform(wrong, str(schema)).stdout
+
+
+@pytest.fixture(scope="module")
+def karpenter(api_server: ApiServer) -> ApiServer:
+    """An API server that knows Karpenter's kinds."""
+    folder = source(KARPENTER) / "pkg/apis/crds"
+    for file in ("karpenter.sh_nodepools.yaml", "karpenter.k8s.aws_ec2nodeclasses.yaml"):
+        definition = yaml.safe_load((folder / file).read_text())
+        api_server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+
+    def served() -> bool:
+        try:
+            for path in PATHS.values():
+                api_server.request("GET", path)
+        except urllib.error.HTTPError:
+            return False
+        return True
+
+    wait_for("Karpenter's kinds to be served", served)
+    return api_server
+
+
+PATHS = {"NodePool": "/apis/karpenter.sh/v1/nodepools", "EC2NodeClass": "/apis/karpenter.k8s.aws/v1/ec2nodeclasses"}
+
+
+@pytest.mark.parametrize(
+    "manifest", objects((AWS / "karpenter.yaml").read_text()), ids=lambda each: each["metadata"]["name"]
+)
+def test_an_api_server_takes_the_node_pools(karpenter: ApiServer, manifest: dict[str, Any]) -> None:
+    path = f"{PATHS[manifest['kind']]}?dryRun=All&fieldValidation=Strict"
+    assert karpenter.request("POST", path, manifest)["metadata"]["name"] == manifest["metadata"]["name"]
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool["metadata"]["name"])
+def test_no_node_that_trains_is_ended_by_karpenter(pool: dict[str, Any]) -> None:
+    assert pool["spec"]["disruption"]["consolidationPolicy"] == "WhenEmpty"
+    assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
+    assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in pool["spec"]["template"]["spec"][
+        "taints"
+    ]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_the_pods_of_a_profile_are_valid_and_ask_for_what_it_says(profile: Path, tmp_path: Path) -> None:
+    job = parse_job_file(profile)
+    pod = worker_pod(job, Place(0, 1, "1", 0, 0), "trainer")
+    (tmp_path / "pod.json").write_text(json.dumps(pod))
+    done = kubeconform(tmp_path / "pod.json", schema_location().replace("{{.NormalizedKubernetesVersion}}", "v1.34.0"))
+    assert done.returncode == 0, done.stdout
+    limits = pod["spec"]["containers"][0]["resources"]["limits"]
+    assert int(limits["nvidia.com/gpu"]) == job.spec.workers.world_size // 2
+    assert pod["spec"]["nodeSelector"] == {"node.kubernetes.io/instance-type": profile.stem}
+    assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    assert ("vpc.amazonaws.com/efa" in limits) == ("hugepages-2Mi" in limits)
+
+
+def test_storage_is_valid_for_kubernetes() -> None:
+    done = kubeconform(AWS / "storage.yaml", schema_location().replace("{{.NormalizedKubernetesVersion}}", "v1.34.0"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_script_that_pushes_images_is_valid() -> None:
+    subprocess.run(["bash", "-n", AWS / "push-images.sh"], check=True)
