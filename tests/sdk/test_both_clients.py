@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 import threading
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dltrain import requests
+from dltrain.api.status import FailureReason
 from dltrain.async_client import AsyncClient
 from dltrain.client import Client
 from dltrain.errors import AlreadyExistsError, JobFailedError, NotFoundError, SpecError, WaitTimeoutError
@@ -263,3 +264,7 @@ def test_progress_survives_a_forgotten_history(either: Any, api_server: ApiServe
     )
     assert [point.step for point in points][-1] == 3
     assert told.get(timeout=DEADLINE) is None
+
+
+def test_there_is_advice_for_every_reason_of_a_failure() -> None:
+    assert set(ADVICE) == set(get_args(FailureReason))
