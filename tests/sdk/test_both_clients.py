@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from dltrain import requests
+from dltrain.api.job import DLTrainJob
 from dltrain.api.status import FailureReason
 from dltrain.async_client import AsyncClient
 from dltrain.client import Client
@@ -242,8 +243,14 @@ async def test_a_cancelled_watch_leaves_no_connection(api_server: ApiServer, nam
 async def test_waiting_in_a_loop_survives_the_death_of_the_api_server(api_server: ApiServer, namespace: str) -> None:
     async with AsyncClient(namespace, kubeconfig=api_server.kubeconfig) as client:
         await client.submit(job())
-        waiting = asyncio.create_task(client.wait("a", timeout=DEADLINE))
-        await asyncio.sleep(0)
+        waits = asyncio.Event()
+
+        def complete(seen: DLTrainJob) -> bool:
+            waits.set()
+            return seen.status.is_true("Complete")
+
+        waiting = asyncio.create_task(client.wait("a", complete, timeout=DEADLINE))
+        await asyncio.wait_for(waits.wait(), DEADLINE)
         api_server.kill()
         api_server.start()  # in this thread: with the thread that starts it the server would end
         write_status(api_server, namespace, conditions=[condition("Complete")])
