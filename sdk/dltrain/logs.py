@@ -222,8 +222,8 @@ class LogReader:
 
 
 def stored_lines(job: DLTrainJob, rank: int | None) -> list[str]:
-    """What the status keeps of the output: the last lines of the rank that failed first."""
-    failure = job.status.failure
+    """What the status keeps of the output: the last lines of the rank that failed first; all is with the artefacts."""
+    failure = job.status.failure or job.status.last_restart
     if failure is None or not failure.log or (rank is not None and failure.rank != rank):
         return []
     return list(prefixed(failure.log.splitlines(), failure.rank))

@@ -69,7 +69,7 @@ def course(job: DLTrainJob) -> Iterator[str]:
 
 def trouble(job: DLTrainJob) -> Iterator[str]:
     """The first cause of a failure and what to do."""
-    failure = job.status.failure
+    failure = job.status.failure or job.status.last_restart
     if failure is None:
         return
     was = "The cause" if job.status.phase == "Failed" else "The last interruption"
@@ -86,6 +86,11 @@ ADVICE: Final = {
     "UserError": "read the lines above, correct the job or its script, and submit it under another name",
     "OutOfMemory": "lower globalBatchSize, raise the memory limit, or use more workers",
     "Communication": "see whether pods can reach one another; a network policy or a full node is the usual reason",
+    "Hang": "look at the stack in the lines above: the rank waits there for something that never comes",
+    "NaN": "lower the learning rate, clip the gradients, or look for broken samples",
+    "DataError": "correct the data, or the transforms, that the message names",
+    "WorkerLost": "see what became of the node; the job's other workers were fine",
+    "Preempted": "give the job a higher priority, or nodes that are not taken away",
     "LaunchFailed": "see that the image has what the ranks need: mpirun, Python and the command",
     "DeadlineExceeded": "raise runPolicy.activeDeadlineSeconds, or make the job smaller",
     "InvalidSpec": "correct the field that the message names",

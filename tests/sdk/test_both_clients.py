@@ -3,11 +3,13 @@
 import asyncio
 import inspect
 import threading
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dltrain import requests
+from dltrain.api.job import DLTrainJob
+from dltrain.api.status import FailureReason
 from dltrain.async_client import AsyncClient
 from dltrain.client import Client
 from dltrain.errors import AlreadyExistsError, JobFailedError, NotFoundError, SpecError, WaitTimeoutError
@@ -241,8 +243,14 @@ async def test_a_cancelled_watch_leaves_no_connection(api_server: ApiServer, nam
 async def test_waiting_in_a_loop_survives_the_death_of_the_api_server(api_server: ApiServer, namespace: str) -> None:
     async with AsyncClient(namespace, kubeconfig=api_server.kubeconfig) as client:
         await client.submit(job())
-        waiting = asyncio.create_task(client.wait("a", timeout=DEADLINE))
-        await asyncio.sleep(0)
+        waits = asyncio.Event()
+
+        def complete(seen: DLTrainJob) -> bool:
+            waits.set()
+            return seen.status.is_true("Complete")
+
+        waiting = asyncio.create_task(client.wait("a", complete, timeout=DEADLINE))
+        await asyncio.wait_for(waits.wait(), DEADLINE)
         api_server.kill()
         api_server.start()  # in this thread: with the thread that starts it the server would end
         write_status(api_server, namespace, conditions=[condition("Complete")])
@@ -263,3 +271,7 @@ def test_progress_survives_a_forgotten_history(either: Any, api_server: ApiServe
     )
     assert [point.step for point in points][-1] == 3
     assert told.get(timeout=DEADLINE) is None
+
+
+def test_there_is_advice_for_every_reason_of_a_failure() -> None:
+    assert set(ADVICE) == set(get_args(FailureReason))

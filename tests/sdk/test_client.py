@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dltrain.api.job import DLTrainJob
 from dltrain.client import Client
 from dltrain.errors import (
     AlreadyExistsError,
@@ -245,7 +246,14 @@ def test_waiting_ends_when_what_is_waited_for_cannot_come_any_more(client: Clien
 
 def test_waiting_survives_the_death_of_the_api_server(client: Client, api_server: ApiServer) -> None:
     client.submit(job())
-    told = in_background(lambda: client.wait("a", timeout=DEADLINE))
+    waits = threading.Event()
+
+    def complete(seen: DLTrainJob) -> bool:
+        waits.set()
+        return seen.status.is_true("Complete")
+
+    told = in_background(lambda: client.wait("a", complete, timeout=DEADLINE))
+    assert waits.wait(DEADLINE)
     api_server.kill()
     api_server.start()
     write_status(client, conditions=[condition("Complete")])

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
+from dltrain.cli import render
 from dltrain.client import Client
 from dltrain.watch import job_path
 from tests.apiserver import ApiServer
@@ -222,11 +224,20 @@ def test_jobs_of_all_namespaces_have_theirs_in_the_table(
     assert [other, "a"] in rows
 
 
-def test_watch_tells_each_change_and_ends_with_the_job(dltrain_on_cluster: CommandLine, client: Client) -> None:
+def test_watch_tells_each_change_and_ends_with_the_job(
+    dltrain_on_cluster: CommandLine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.submit(job())
     write_status(client, phase="Running", progress={"stage": "train", "step": 1, "steps": 2, "percent": 50})
     ending = {"phase": "Succeeded", "conditions": [condition("Complete", message="done")]}
-    threading.Timer(0.5, write_status, (client,), ending).start()
+    change_line = render.change_line
+
+    def end_once_told(seen: DLTrainJob) -> str:
+        if seen.status.phase == "Running":
+            write_status(client, **ending)
+        return change_line(seen)
+
+    monkeypatch.setattr(render, "change_line", end_once_told)
     done = dltrain_on_cluster("watch", "a", "--timeout", str(DEADLINE))
     assert done.code == 0
     assert done.out.splitlines() == [
