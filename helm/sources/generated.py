@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from helm.sources.dashboards import DASHBOARDS, dashboard
 from helm.sources.fields import Group
 from helm.sources.table import values_table
 from helm.sources.values import values
@@ -26,6 +27,7 @@ def files(root: Path) -> dict[str, str]:
     deployment = only(operator, "Deployment")["spec"]
     all_values = values(deployment["replicas"])
     return {
+        **{f"{CHART}/files/dashboards/{name}.json": dashboard(name) + "\n" for name in DASHBOARDS},
         f"{CHART}/values.yaml": values_yaml(all_values),
         f"{CHART}/values.schema.json": json.dumps(values_schema(all_values), indent=2) + "\n",
         "docs/reference/chart.md": values_table(all_values),

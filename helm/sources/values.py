@@ -19,6 +19,7 @@ from helm.sources.fields import (
     texts,
     words,
 )
+from helm.sources.monitoring import METRICS
 
 Members = Mapping[str, Value | Group]
 
@@ -185,6 +186,7 @@ OTHERS: Final[Members] = {
         },
     ),
     "priorityClasses": records("PriorityClasses to make, for jobs to name.", PRIORITY),
+    "metrics": METRICS,
     "test": Group(
         "What `helm test` runs: it submits a small job and waits until it is complete.",
         {
