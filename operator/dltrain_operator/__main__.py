@@ -15,7 +15,7 @@ import kopf
 
 from dltrain.errors import ClusterError, UnavailableError
 from dltrain_operator import handlers  # noqa: F401 - importing them registers them with kopf
-from dltrain_operator.apply import connected
+from dltrain_operator.apply import Cluster, connected
 from dltrain_operator.controller import Controller
 from dltrain_operator.election import Elector
 from dltrain_operator.health import health_application, served
@@ -42,7 +42,7 @@ async def serve(settings: Settings) -> None:
     ):
         keys = await patiently(partial(load_master_keys, cluster, settings.operator_namespace), UnavailableError)
         controller = Controller(cluster, keys, settings, metrics)
-        pages = health_application(controller.alive, controller.ready, metrics)
+        pages = health_application(controller.alive, lambda: away(cluster, own_line) or controller.ready(), metrics)
         async with served(pages, settings.health_port):
             if settings.leader_election:
                 elector = Elector(own_line, settings.operator_namespace, identity_of(settings))
@@ -51,6 +51,11 @@ async def serve(settings: Settings) -> None:
             else:
                 await controller.lead()
                 await work(controller, settings, asyncio.Event())
+
+
+def away(*lines: Cluster) -> str:
+    """That the API server does not answer, if one of the connections says so; the lease's is used all the time."""
+    return "" if all(line.reachable for line in lines) else "the API server does not answer"
 
 
 async def lead(controller: Controller, elector: Elector, settings: Settings) -> None:

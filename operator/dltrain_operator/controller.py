@@ -95,8 +95,6 @@ class Controller:
 
     def ready(self) -> str:
         """Why no job is served, or could be after a change of leaders; empty if all is well."""
-        if not self.cluster.reachable:
-            return "the API server does not answer"
         return "" if self._filled.is_set() else "what exists is being listed"
 
     async def stop(self) -> None:

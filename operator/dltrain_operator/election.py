@@ -111,13 +111,25 @@ class Elector:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self._write(self._identity, self._seen)
-            except StaleError as error:
-                self._trusted_until = float("-inf")
-                raise LeadershipLostError(f"another operator has taken the lease {NAME}: {error}") from error
-            except ClusterError as error:
-                if not self.leads:
-                    raise LeadershipLostError(f"the lease {NAME} could not be renewed in time: {error}") from error
+            except StaleError:
+                await self._see_whose_it_is()
+            except ClusterError as error:  # nothing is written meanwhile; a later renewal proves that nobody else led
                 log.warning("the lease was not renewed: %s", error)
+
+    async def _see_whose_it_is(self) -> None:
+        """Go on if the newer version is a renewal of ours whose answer was lost.
+
+        Raises:
+            LeadershipLostError: somebody else has taken the lease.
+        """
+        try:
+            seen = await self._look()
+        except ClusterError as error:
+            log.warning("the lease cannot be read: %s", error)
+            return
+        if seen is None or seen.holder != self._identity:
+            self._trusted_until = float("-inf")
+            raise LeadershipLostError(f"another operator has taken the lease {NAME}")
 
     async def _look(self) -> LeaseRecord | None:
         """Read the lease; remember since when it has been as it is."""

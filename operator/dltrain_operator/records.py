@@ -35,10 +35,10 @@ class JobRecord:
     version: int = field(compare=False)
     """Its resourceVersion: a whole number that rises with every write."""
     deleting: bool
-    phase: str
-    """The phase in its status; empty while it has none."""
     document: str
     """Identity, spec and status as compact JSON; parsed when needed, so that an idle job costs little memory."""
+    phase: str = ""
+    """The phase in its status; empty while it has none."""
 
     def load(self) -> dict[str, Any]:
         """The document as JSON values."""

@@ -91,11 +91,12 @@ def without_progress(status: Status) -> Status:
 
 
 def selected(writes: Iterable[Write], user: str, begin: float, end: float, namespace: str | None = None) -> list[Write]:
-    """The writes of one user in a span of time, in one namespace or everywhere; Events left out."""
+    """The writes of one user in a span of time, in one namespace or everywhere; Events and leases left out."""
     return [
         write
         for write in writes
         if write.user == user
+        and write.resource != "leases"  # who leads has to say so every few seconds, whatever happens to jobs
         and begin <= write.at < end
         and namespace in {None, write.namespace}
         and write.kind != "event"

@@ -20,10 +20,10 @@ MODULE: Final = "dltrain_operator"
 
 
 def operator_mib(live: Live, connection: Connection, namespace: str) -> float:
-    """The resident memory of dltrain's operator, MiB."""
+    """The resident memory of dltrain's operator, of the larger of its two replicas, MiB."""
     suspend_jobs(connection, DLTRAIN, namespace)
-    (pod,) = live.read("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=operator")["items"]
-    return resident_mib_in_pod(pod["metadata"]["uid"], MODULE)
+    pods = live.read("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=operator")["items"]
+    return max(resident_mib_in_pod(pod["metadata"]["uid"], MODULE) for pod in pods)
 
 
 def peer_mib(program: Callable[[str], Path], connection: Connection, namespace: str) -> float:

@@ -50,6 +50,7 @@ class Operator:
         self.starts += 1
         log = self._folder / f"operator-{self.starts}.log"
         command = [sys.executable, "-m", "dltrain_operator", "--kubeconfig", str(self._kubeconfig)]
+        command += ["--identity", "outside"]  # what a killed one held, the next one takes at once
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ)
         wait_for("the operator", lambda: READY in log.read_text())
@@ -66,7 +67,7 @@ def outside(installed: Live) -> Iterator[Live]:
     """The cluster without the operator that was installed in it."""
     installed.scale_operator(0)
     yield installed
-    installed.scale_operator(1)
+    installed.scale_operator(2)
 
 
 @pytest.fixture
