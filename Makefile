@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -85,6 +85,9 @@ sbom: | $(UV)  ## Write what the images hold of Python as CycloneDX into dist/sb
 
 lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock
+
+faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (an hour)
+	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q --timeout=3600 tests/faults
 
 bench: install  ## Measure against a peer: make bench BENCH=first-light
 	@$(RUN)python -m tests.bench $(BENCH)

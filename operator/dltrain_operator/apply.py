@@ -20,15 +20,15 @@ from kubernetes.aio.client.rest import RESTClientObject
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
-from dltrain_operator.resources import METHODS, path_of
+from dltrain_operator.resources import METHODS, path_of, resource_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
 KEEPALIVE_SECONDS: Final = 75.0
 """The API server closes connections that were idle for 90 s."""
 PAGE: Final = 100
 """Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
-Tally = Callable[[str, int], None]
-"""Takes the verb of each request and the status of its answer, 0 where there was none."""
+Tally = Callable[[str, str, int], None]
+"""Takes the verb and the resource of each request, and the status of its answer, 0 where there was none."""
 
 
 class RefusedError(ClusterError):
@@ -66,7 +66,7 @@ class Cluster:
     credentials had expired: whoever carries out a plan starts over, with whatever is true by then.
     """
 
-    def __init__(self, kubeconfig: Path | None, concurrency: int, tally: Tally = lambda _, __: None) -> None:
+    def __init__(self, kubeconfig: Path | None, concurrency: int, tally: Tally = lambda *_: None) -> None:
         """Prepare a connection; `connect` makes it.
 
         Args:
@@ -211,19 +211,19 @@ class Cluster:
             response = await self._api.call_api(*request[:3], body, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
-            self._note(verb, 0)
+            self._note(verb, path, 0)
             raise UnavailableError(f"{method} {path}: {str(error) or 'timed out'}") from error
-        self._note(verb, response.status)
+        self._note(verb, path, response.status)
         return response.status, seconds_in(response.headers.get("Retry-After")), text
 
-    def _note(self, verb: str, status: int) -> None:
+    def _note(self, verb: str, path: str, status: int) -> None:
         self.reachable = status > 0
-        self._tally(verb, status)
+        self._tally(verb, resource_of(path), status)
 
 
 @asynccontextmanager
 async def connected(
-    kubeconfig: Path | None, concurrency: int, tally: Tally = lambda _, __: None
+    kubeconfig: Path | None, concurrency: int, tally: Tally = lambda *_: None
 ) -> AsyncIterator[Cluster]:
     """A connection to the Kubernetes API, closed at the end of the block; see Cluster for the arguments.
 

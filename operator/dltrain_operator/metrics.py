@@ -53,7 +53,7 @@ class Metrics:
         self.errors = Counter("dltrain_reconcile_errors", "Looks that failed.", ["error"], registry=registry)
         self.requests = Counter(
             "dltrain_api_requests", "Requests to the Kubernetes API, watches apart; code 0: no answer.",
-            ["verb", "code"], registry=registry,
+            ["verb", "resource", "code"], registry=registry,
         )  # fmt: skip
         self.lag = Histogram(
             "dltrain_watch_lag_seconds", "From the answer to a write of a job's status to its watch event.",
@@ -64,9 +64,9 @@ class Metrics:
             "dltrain_gpu_productive_seconds", "GPU time of training steps that no restart undid.", registry=registry
         )
 
-    def count_request(self, verb: str, code: int) -> None:
+    def count_request(self, verb: str, resource: str, code: int) -> None:
         """Count a request to the API."""
-        self.requests.labels(verb, str(code)).inc()
+        self.requests.labels(verb, resource, str(code)).inc()
 
     def show(self, phases: Callable[[], Iterable[str]], queued: Callable[[], int]) -> None:
         """Tell, with each reading, what is counted then and not before.

@@ -34,3 +34,10 @@ def path_of(kind: str, namespace: str, name: str = "", subresource: str = "") ->
     prefix, plural = RESOURCES[kind]
     space = f"namespaces/{namespace}" if namespace else ""
     return "/".join(part for part in (prefix, space, plural, name, subresource) if part)
+
+
+def resource_of(path: str) -> str:
+    """The resource that a path of path_of leads to, as a role names it: `dltrainjobs/status`, say."""
+    prefix, _, rest = path.partition("/namespaces/")
+    words = rest.split("/")[1:] if rest else prefix.split("/")[-1:]
+    return "/".join([words[0], *words[2:]])

@@ -176,9 +176,9 @@ def schema_problem(location: Location, rule: str, value: str) -> Problem | None:
 
 
 def in_single_quotes(words: str) -> str:
-    """A list of words in double quotes, written as our own validation does."""
+    """A list of words in double quotes, written as our own validation does: numbers without any."""
     quoted = re.findall(r'"([^"]*)"', words)
-    return " or ".join(f"'{word}'" for word in quoted) or words
+    return " or ".join(word if word.isdecimal() else f"'{word}'" for word in quoted) or words
 
 
 def rule_problem(path: str, text: str, value: str) -> Problem | None:

@@ -39,6 +39,11 @@ BENCHMARKS: Final = {
     "accuracy": Benchmark(
         "tests.bench.accuracy", "what the shipped examples reach (hours without a GPU; BENCH_EXAMPLES)", seconds=36_000
     ),
+    "compression": Benchmark(
+        "tests.bench.compression",
+        "what example 10 makes of ResNet-18, beside quantize_static (hours without a GPU; BENCH_FOLDER)",
+        seconds=43_200,
+    ),
     "data": Benchmark(
         "tests.bench.data", "the data pipeline beside torchvision and kornia; statistics beside numpy", seconds=900
     ),

@@ -46,7 +46,8 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "scheduling": {},
             "backend": "horovod",
             "command": ["hostname"],
-            "checkpoint": {"keep": 3},
+            "checkpoint": {"everySeconds": 60, "keep": 3},
+            "guards": {"noProgressSeconds": 600, "failOnNaN": True},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,
@@ -212,9 +213,9 @@ def test_a_job_chooses_its_image_its_resources_and_its_storage() -> None:
     assert pod["spec"]["volumes"][-1] == {"name": "storage", "persistentVolumeClaim": {"claimName": "models"}}
 
 
-def reading(source: str, storage: str | None = None) -> dict[str, Any]:
+def reading(source: str, storage: str | None = None, **more: Any) -> dict[str, Any]:
     """The pod of a job that reads its data from somewhere, and keeps its artefacts on a claim if one is named."""
-    pipeline = {"data": {"source": source, "format": "npz"}, "model": {"name": "linear"}}
+    pipeline = {"data": {"source": source, "format": "npz"}, "model": {"name": "linear"}, **more}
     kept = {"storage": {"claimName": storage}} if storage else {}
     job = {**job_object(**kept), "spec": {**job_object(**kept)["spec"], "pipeline": pipeline}}
     del job["spec"]["command"]
@@ -241,6 +242,24 @@ def test_the_claim_of_the_data_is_mounted_to_be_read(source: str, claim: str) ->
     assert container(pod)["volumeMounts"] == [
         *container(plain)["volumeMounts"],
         {"name": "data-source", "mountPath": f"/dltrain/claims/{claim}", "readOnly": True},
+    ]
+
+
+def test_the_claims_of_teachers_are_mounted_beside_that_of_the_data() -> None:
+    steps = [
+        {"distill": {"student": {"name": "mlp"}, "teacher": "pvc://teachers/resnet18"}},
+        {"distill": {"student": {"name": "mlp"}, "teacher": "pvc://images/old"}},
+    ]
+    pod, plain = reading("pvc://images/all", compress={"steps": steps}), reading("s3://bucket/key")
+    assert pod["spec"]["volumes"] == [
+        *plain["spec"]["volumes"],
+        {"name": "data-source", "persistentVolumeClaim": {"claimName": "images", "readOnly": True}},
+        {"name": "data-source-2", "persistentVolumeClaim": {"claimName": "teachers", "readOnly": True}},
+    ]
+    assert container(pod)["volumeMounts"] == [
+        *container(plain)["volumeMounts"],
+        {"name": "data-source", "mountPath": "/dltrain/claims/images", "readOnly": True},
+        {"name": "data-source-2", "mountPath": "/dltrain/claims/teachers", "readOnly": True},
     ]
 
 

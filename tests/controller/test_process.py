@@ -74,7 +74,7 @@ def test_the_metrics_of_a_job_that_ran(narrow: tuple[OperatorProcess, Space, int
         'dltrain_job_latency_seconds_count{milestone="scheduled"} 1.0',
         'dltrain_job_latency_seconds_count{milestone="complete"} 1.0',
         'dltrain_restarts_total{class="infrastructure"} 0.0',
-        'dltrain_api_requests_total{code="201",verb="create"}',
+        'dltrain_api_requests_total{code="201",resource="pods",verb="create"} 2.0',
         "dltrain_queue_depth 0.0",
         "dltrain_gpu_allocated_seconds_total",
         "process_resident_memory_bytes",

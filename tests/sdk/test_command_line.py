@@ -43,7 +43,7 @@ def test_the_commands_are_these(dltrain: CommandLine) -> None:
         *("init", "validate", "plan", "run", "submit"),
         *("list", "status", "watch", "logs", "explain", "events", "top"),
         *("artefacts", "suspend", "resume", "scale", "delete", "diff", "convert"),
-        *("models", "transforms", "ui", "completion", "version"),
+        *("predict", "models", "transforms", "ui", "completion", "version"),
     ]
     assert list(COMMANDS) == names
     shown = dltrain("--help").out

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dltrain.errors import ClusterError
+from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
 from tests.sdk.builders import condition, document
 from tests.sdk.fake_api import FakeApi, Reply, failure
 
@@ -68,6 +69,30 @@ def test_a_token_that_expires_while_a_job_is_waited_for(plugin: FakeApi, either_
     plugin.routes[JOBS] = accepted(plugin, "t2", jobs)
     assert either_fake.wait("a", timeout=20).status.finished
     assert plugin.tokens == ["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2"]
+
+
+def test_a_token_that_expires_while_jobs_are_watched(plugin: FakeApi, either_fake: Any) -> None:
+    lists = iter([Reply({"metadata": {"resourceVersion": "4"}, "items": [job()]})])
+    event = {"type": "MODIFIED", "object": {**job(phase="Running"), "metadata": {**job()["metadata"], "uid": "2"}}}
+    watched = accepted(plugin, "t2", lambda _: Reply(json.dumps(event).encode() + b"\n"))
+    plugin.routes[JOBS] = lambda query: watched(query) if query.get("watch") else next(lists)
+    events = either_fake.watch(timeout=20)
+    assert [next(events).kind, next(events).kind] == ["ADDED", "MODIFIED"]
+    assert plugin.tokens == ["Bearer t1", "Bearer t1", "Bearer t2"]
+    events.close()
+
+
+def test_a_token_that_expires_while_logs_are_followed(plugin: FakeApi, either_fake: Any) -> None:
+    labels = {JOB_LABEL: "a", INDEX_LABEL: "0", INCARNATION_LABEL: "1"}
+    pod = {"metadata": {"name": "a-0-1", "labels": labels}, "status": {"phase": "Running"}}
+    log = "GET /api/v1/namespaces/ml/pods/a-0-1/log"
+    plugin.routes |= {
+        JOB: lambda _: Reply(job(conditions=[condition("Complete")])),
+        "GET /api/v1/namespaces/ml/pods": lambda _: Reply({"metadata": {}, "items": [pod]}),
+        log: accepted(plugin, "t2", lambda _: Reply(b"2026-03-01T12:00:00.000000001Z [rank 0] here\n")),
+    }
+    assert list(either_fake.logs("a", follow=True)) == ["[rank 0] here"]
+    assert "Bearer t2" in plugin.tokens
 
 
 def test_credentials_that_are_refused_for_good_fail_at_once(plugin: FakeApi, either_fake: Any) -> None:

@@ -152,29 +152,35 @@ def volumes(job: DLTrainJob) -> list[Manifest]:
     ]
 
 
-def source_claim(job: DLTrainJob) -> str | None:
-    """The volume claim that the job's data is read from, if it is on one."""
-    return job.spec.pipeline.data.claim if job.spec.pipeline else None
+def source_claims(job: DLTrainJob) -> tuple[str, ...]:
+    """The volume claims that the job reads from, each once."""
+    return job.spec.pipeline.claims if job.spec.pipeline else ()
 
 
 def source_volume(job: DLTrainJob, claim: str) -> str:
     """The volume of a claim to read from: one claim is one volume, even if the job writes to it, too."""
-    storage = job.spec.storage
-    return STORAGE_VOLUME if storage and storage.claim_name == claim else SOURCE_VOLUME
+    storage, place = job.spec.storage, source_claims(job).index(claim)
+    if storage and storage.claim_name == claim:
+        return STORAGE_VOLUME
+    return f"{SOURCE_VOLUME}-{place + 1}" if place else SOURCE_VOLUME
 
 
 def source_mounts(job: DLTrainJob) -> list[Manifest]:
-    """Where the data is mounted, if it is on a claim."""
-    claim = source_claim(job)
-    if claim is None:
-        return []
-    return [{"name": source_volume(job, claim), "mountPath": f"{names.CLAIMS_DIR}/{claim}", "readOnly": True}]
+    """Where what the job reads is mounted, as far as it is on claims."""
+    return [
+        {"name": source_volume(job, claim), "mountPath": f"{names.CLAIMS_DIR}/{claim}", "readOnly": True}
+        for claim in source_claims(job)
+    ]
 
 
 def source_volumes(job: DLTrainJob) -> list[Manifest]:
-    """The volume of the data, if it is on a claim that is not the storage's."""
-    claim = source_claim(job)
-    if claim is None or source_volume(job, claim) == STORAGE_VOLUME:
-        return []
-    source = {"claimName": claim, "readOnly": True}  # else the kubelet may give its files to the pod's group
-    return [{"name": SOURCE_VOLUME, "persistentVolumeClaim": source}]
+    """The volumes of what the job reads, as far as they are on claims that are not the storage's.
+
+    They are read-only: else the kubelet may give their files to the pod's group.
+    """
+    volumes = {claim: source_volume(job, claim) for claim in source_claims(job)}
+    return [
+        {"name": volume, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        for claim, volume in volumes.items()
+        if volume != STORAGE_VOLUME
+    ]

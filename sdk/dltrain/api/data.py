@@ -197,6 +197,9 @@ class Data(SpecModel):
     @property
     def claim(self) -> str | None:
         """The volume claim that workers must have mounted; None where the source needs none."""
-        if not self.source.startswith(CLAIM_SCHEME):
-            return None
-        return self.source.removeprefix(CLAIM_SCHEME).partition("/")[0]
+        return claim_of(self.source)
+
+
+def claim_of(address: str) -> str | None:
+    """The volume claim of an address; None where it is on none."""
+    return address.removeprefix(CLAIM_SCHEME).partition("/")[0] if address.startswith(CLAIM_SCHEME) else None

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dltrain.api.base import Found, Rule, SpecModel
 from dltrain.api.compress import Compress
-from dltrain.api.data import Data
+from dltrain.api.data import Data, claim_of
 from dltrain.api.evaluate import Evaluate
 from dltrain.api.export import Export
 from dltrain.api.model import Model
@@ -47,3 +47,11 @@ class Pipeline(SpecModel):
     """What is measured on the test split after training."""
     export: Export = Export()
     """In which formats the trained model is written to the storage."""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The volume claims that workers must have mounted to read from, each once: of the data and of teachers."""
+        steps = self.compress.steps if self.compress else ()
+        teachers = (step.distill.teacher for step in steps if step.distill and step.distill.teacher)
+        found = (self.data.claim, *map(claim_of, teachers))
+        return tuple(dict.fromkeys(claim for claim in found if claim is not None))

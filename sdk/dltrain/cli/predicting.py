@@ -17,7 +17,7 @@ def predict(
     artefact: Annotated[Path, typer.Argument(help="A finished job's folder, or an .onnx file in it.")],
     samples: Annotated[Path, typer.Argument(help="A .npy, .npz or .csv file, a picture, or a folder of them.")],
 ) -> None:
-    """Print what an exported model says of raw samples, a JSON object a line.
+    """Print what an exported model says of samples.
 
     Example: dltrain predict dltrain-runs/fashion-cnn/compressed.onnx pictures/
     """
