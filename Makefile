@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference docs chart lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,7 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)python -m dltrain.cli.reference | diff -u docs/reference/cli.md - || { echo "docs/reference/cli.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m helm.sources --check
 	$(UV) lock --check
+	@python3 -m tests.supply $(UV)
 
 format: install  ## Format the code
 	$(RUN)ruff format .
@@ -76,6 +77,11 @@ docs: install  ## Build the documentation's site into dist/site; broken links ar
 
 chart: install  ## Generate what helm/dltrain has from manifests/ and helm/sources
 	$(RUN)python -m helm.sources
+
+sbom: | $(UV)  ## Write what the images hold of Python as CycloneDX into dist/sbom
+	@mkdir -p dist/sbom
+	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra operator --preview-features sbom-export -o dist/sbom/operator.cdx.json
+	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra trainer --extra data --extra compression --extra timm --preview-features sbom-export -o dist/sbom/trainer.cdx.json
 
 lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock

@@ -10,7 +10,14 @@ HERE = Path(__file__).parent
 project = "dltrain"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "manifests/examples/**/README.md"]
+include_patterns = [
+    "docs/**.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "manifests/examples/**/README.md",
+]
 exclude_patterns = ["**/.*", "dltrain-runs"]
 suppress_warnings = ["misc.highlighting_failure"]  # YAML with an ellipsis
 
