@@ -90,7 +90,7 @@ def test_a_job_that_ended_while_no_operator_ran_is_recorded_as_ended(operator: O
     space.end("a-1-1", 0)
     space.end("a-0-1", 0, says("succeeded", results={"metrics": {"accuracy": 0.9}}).model_dump_json())
     operator.start()
-    assert space.await_phase("Succeeded")["results"] == {"metrics": {"accuracy": 0.9}}
+    assert space.await_phase("Succeeded")["results"] == {"metrics": {"accuracy": 0.9}, "compression": []}
 
 
 def test_a_number_is_not_used_again_for_a_pod_that_vanished_while_no_operator_ran(

@@ -121,7 +121,7 @@ def test_a_job_runs_to_its_end_within_its_budget_of_writes(space: Space, tmp_pat
     space.end("a-1-1", 0)
     space.end("a-0-1", 0, account.model_dump_json())
     status = space.await_phase("Succeeded")
-    assert status["results"] == {"metrics": {"accuracy": 0.9}}
+    assert status["results"] == {"metrics": {"accuracy": 0.9}, "compression": []}
     assert status["workers"] == {"desired": 2, "ready": 0, "summary": "0/2"}
     total = sum(difference(before, writes(space.server)).values())
     progress = sum(with_progress.values()) - sum(without_progress.values())
