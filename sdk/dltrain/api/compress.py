@@ -8,22 +8,9 @@ from pydantic import Field
 
 from dltrain.api.base import Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.choices import needed_with, only_with, or_default
+from dltrain.api.evaluate import NumericMetric
 from dltrain.api.model import Model
 
-GateMetric = Literal[
-    "accuracy",
-    "topK",
-    "precision",
-    "recall",
-    "f1",
-    "averagePrecision",
-    "rocAuc",
-    "calibrationError",
-    "mse",
-    "mae",
-    "r2",
-]
-"""Every metric of evaluation that is one number."""
 FineTuneEpochs = Annotated[int, Field(ge=0, le=10_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 """A share that is neither nothing nor all: 0 < x < 1."""
@@ -190,7 +177,7 @@ class CompressStep(SpecModel):
 class Gate(SpecModel):
     """What a step's result must achieve on the validation split; else it is undone."""
 
-    metric: GateMetric | None = None
+    metric: NumericMetric | None = None
     """What is compared with the trained model. Default: the first metric that the job evaluates."""
     max_drop: Annotated[float, Field(ge=0, le=1e9)] = 0.01
     """How much worse the metric may be, as an absolute difference."""

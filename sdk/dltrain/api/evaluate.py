@@ -10,13 +10,12 @@ from dltrain.api.base import Found, Rule, SpecModel
 from dltrain.api.choices import each_once
 from dltrain.api.data import Task
 
-MetricName = Literal[
+NumericMetric = Literal[
     "accuracy",
     "topK",
     "precision",
     "recall",
     "f1",
-    "confusionMatrix",
     "averagePrecision",
     "rocAuc",
     "calibrationError",
@@ -24,6 +23,8 @@ MetricName = Literal[
     "mae",
     "r2",
 ]
+"""The metrics that are one number: those that a gate or early stopping can follow."""
+MetricName = Literal[NumericMetric, "confusionMatrix"]
 
 METRICS_OF: Final[dict[Task, tuple[MetricName, ...]]] = {
     "classification": (
@@ -47,7 +48,7 @@ DEFAULTS: Final[dict[Task, tuple[MetricName, ...]]] = {
     "regression": ("mse", "r2"),
 }
 NOT_NUMBERS: Final[frozenset[MetricName]] = frozenset({"confusionMatrix"})
-"""Metrics that are not one number: they are in the artefacts only, and no gate or early stopping can follow them."""
+"""Metrics that are not one number: they are in the artefacts only."""
 LOWER_IS_BETTER: Final[frozenset[MetricName]] = frozenset({"calibrationError", "mse", "mae"})
 DEFAULT_K: Final = 5
 
@@ -89,9 +90,3 @@ def metrics_for(task: Task) -> tuple[MetricName, ...]:
 def wanted_metrics(evaluate: Evaluate, task: Task) -> tuple[MetricName, ...]:
     """The metrics that a job asks for, or those that are usual for its task."""
     return evaluate.metrics or DEFAULTS[task]
-
-
-def is_better(name: MetricName, value: float, than: float) -> bool:
-    """Whether a metric's value is better than another one; for gates and early stopping."""
-    assert name not in NOT_NUMBERS, name
-    return value < than if name in LOWER_IS_BETTER else value > than

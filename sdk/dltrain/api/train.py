@@ -9,24 +9,12 @@ from pydantic import Field
 from dltrain.api.base import Count, Found, Fraction, Rule, SpecModel
 from dltrain.api.choices import needed_with, only_with, or_default
 from dltrain.api.communication import Communication
+from dltrain.api.evaluate import NumericMetric
 from dltrain.api.optimizer import Optimizer
 
 DEFAULT_FACTOR: Final = 0.1
 
-StoppingMetric = Literal[
-    "loss",
-    "accuracy",
-    "topK",
-    "precision",
-    "recall",
-    "f1",
-    "averagePrecision",
-    "rocAuc",
-    "calibrationError",
-    "mse",
-    "mae",
-    "r2",
-]
+StoppingMetric = Literal["loss", NumericMetric]
 """The loss, and every metric of evaluation that is one number."""
 Penalty = Annotated[float, Field(ge=0, le=1)]
 """The weight of a penalty."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dltrain.api.crd import model_schema
 from dltrain.api.data import Task
-from dltrain.api.evaluate import DEFAULTS, NOT_NUMBERS, Evaluate, MetricName, is_better, metrics_for, wanted_metrics
+from dltrain.api.evaluate import DEFAULTS, NOT_NUMBERS, Evaluate, MetricName, NumericMetric, metrics_for, wanted_metrics
 
 
 def test_simple_names_stay_simple() -> None:
@@ -63,12 +63,8 @@ def test_what_was_found_is_named() -> None:
     assert [problem["ctx"]["found"] for problem in error.value.errors()] == ['["f1", "f1"]']
 
 
-@pytest.mark.parametrize(
-    ("name", "better"),
-    [("accuracy", True), ("r2", True), ("mse", False), ("mae", False), ("calibrationError", False)],
-)
-def test_what_is_better(name: MetricName, better: bool) -> None:
-    assert (is_better(name, 0.9, 0.1), is_better(name, 0.1, 0.1)) == (better, False)
+def test_every_metric_but_the_matrix_is_a_number() -> None:
+    assert {*get_args(NumericMetric)} == {*get_args(MetricName)} - NOT_NUMBERS
 
 
 def test_the_schema_is_structural_and_has_the_rules() -> None:
