@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dltrain import names
+from dltrain.api.job import DLTrainJob
 from dltrain.errors import SpecError
 from dltrain_trainer.__main__ import fail, path_from, run_stages
 from dltrain_trainer.errors import CheckpointError, TrainerError
@@ -21,12 +22,23 @@ from tests.trainer.builders import npz, pipeline_job
 HEAD = '"apiVersion": "dltrain.io/v1alpha1", "kind": "DLTrainJob", "metadata": {"name": "a"}'
 
 
+def run_alone(job: DLTrainJob, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a rank alone says of a job."""
+    (folder / "job.json").write_text(json.dumps(job.to_dict()))
+    environment = {names.JOB_FILE_VARIABLE: str(folder / "job.json"), names.OUTPUT_VARIABLE: str(folder / "out")}
+    command = [sys.executable, "-m", "dltrain_trainer"]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+def test_a_model_that_does_not_fit_the_samples_is_not_tried_again(tmp_path: Path) -> None:
+    done = run_alone(pipeline_job(npz(tmp_path / "data.npz"), model="resnet18"), tmp_path)
+    said = "error: spec.pipeline.model: resnet18 needs samples of at least 9 x 9 pixels, got 8 x 8\n"
+    assert (done.returncode, done.stdout, done.stderr) == (names.EXIT_DO_NOT_RETRY, "", said)
+
+
 def test_an_error_is_one_line_and_its_exit_code_says_that_the_data_is_to_blame(tmp_path: Path) -> None:
     job = pipeline_job(tmp_path / "missing.npz")
-    (tmp_path / "job.json").write_text(json.dumps(job.to_dict()))
-    environment = {names.JOB_FILE_VARIABLE: str(tmp_path / "job.json"), names.OUTPUT_VARIABLE: str(tmp_path / "out")}
-    command = [sys.executable, "-m", "dltrain_trainer"]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    done = run_alone(job, tmp_path)
     remedy = "mount the data, or correct spec.pipeline.data.source"
     said = f"error: {tmp_path}/missing.npz: cannot be read (No such file or directory); {remedy}\n"
     assert (done.returncode, done.stdout, done.stderr) == (names.EXIT_BAD_DATA, "", said)

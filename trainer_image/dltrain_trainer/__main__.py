@@ -20,7 +20,7 @@ from dltrain.pulse import Pulse, pulse_file
 from dltrain.reporting import reporter
 from dltrain_trainer.distributed import connect
 from dltrain_trainer.distributed.device import rank_device
-from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, ToldToEndError, TrainerError
+from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, FinalError, ToldToEndError, TrainerError
 from dltrain_trainer.files import storage_errors
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
@@ -31,6 +31,8 @@ EXIT_CODES: Final[dict[type[Exception], int]] = {
     DataAwayError: EXIT_FAILED,
     DataError: names.EXIT_BAD_DATA,
     DivergedError: names.EXIT_NOT_A_NUMBER,
+    FinalError: names.EXIT_DO_NOT_RETRY,
+    SpecError: names.EXIT_DO_NOT_RETRY,
 }
 """What is known of an error, for the agent; the first that fits."""
 

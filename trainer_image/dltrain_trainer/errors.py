@@ -13,6 +13,10 @@ class DataAwayError(DataError):
     """The data, or room for it, is not there now; it may be later."""
 
 
+class FinalError(TrainerError):
+    """The job cannot be done as it is written: another attempt would end in the same way."""
+
+
 class DivergedError(TrainerError):
     """The loss is no finite number any more."""
 

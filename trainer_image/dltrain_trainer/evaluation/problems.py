@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from dltrain.api.data import Task
 from dltrain.api.evaluate import Evaluate, metrics_for, wanted_metrics
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import FinalError
 
 PATH: Final = "spec.pipeline.evaluate"
 MATRIX_CLASSES: Final = 1000
 """A confusion matrix of more classes is neither readable nor small."""
 
 
-class MetricError(TrainerError):
+class MetricError(FinalError):
     """A metric has no value for this model or this data."""
 
 

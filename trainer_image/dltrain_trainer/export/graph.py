@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import FinalError
 
 OPSET: Final = 21
 """Of ONNX 1.16: the first with 4-bit integers and blocks of them."""
@@ -27,7 +27,7 @@ BATCH: Final = "batch"
 PROVIDERS: Final = ["CPUExecutionProvider"]
 
 
-class ExportError(TrainerError):
+class ExportError(FinalError):
     """A model cannot be written in a format, or would predict otherwise there; the message is one sentence."""
 
 

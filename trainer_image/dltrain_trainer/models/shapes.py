@@ -7,10 +7,10 @@ from collections.abc import Callable
 from torch import nn
 
 from dltrain.api.model import Model
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import FinalError
 
 
-class ModelError(TrainerError):
+class ModelError(FinalError):
     """A model cannot be had, or does not fit the samples; the message is one sentence."""
 
 

@@ -14,7 +14,7 @@ def run_compression(run: Run) -> None:
     """The compression stage, whose libraries are extras that other jobs do without.
 
     Raises:
-        TrainerError: a required compression does not pass.
+        FinalError: a required compression does not pass.
     """
     from dltrain_trainer.stages import compress  # noqa: PLC0415 - extras, and slow to import
 

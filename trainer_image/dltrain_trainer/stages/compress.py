@@ -25,7 +25,7 @@ from dltrain_trainer.compression.sparse import fine_tuned
 from dltrain_trainer.compression.store import Product, Store
 from dltrain_trainer.compression.subject import Inputs, Subject
 from dltrain_trainer.compression.together import led, packed, shared
-from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.errors import FinalError
 from dltrain_trainer.evaluation.problems import MetricError
 from dltrain_trainer.export.artifact import save
 from dltrain_trainer.files import storage_errors
@@ -63,7 +63,7 @@ def run(run: Run) -> None:
     """Compress the trained model as the job says.
 
     Raises:
-        TrainerError: a required compression does not pass; the trained model stays on the storage.
+        FinalError: a required compression does not pass; the trained model stays on the storage.
     """
     settings = run.pipeline.compress
     assert settings is not None, "else there is no such stage"
@@ -75,7 +75,7 @@ def run(run: Run) -> None:
         keep(work, course, product)
     run.rows = course.rows
     if reason := failure(course, settings):
-        raise TrainerError(f"{reason}; the trained model is in {run.output / FOLDER / ORIGINAL}")
+        raise FinalError(f"{reason}; the trained model is in {run.output / FOLDER / ORIGINAL}")
     subject = product.subject
     run.artifact = replace(run.artifact, blueprint=subject.blueprint, edits=subject.edits, model=subject.model)
     run.graph = product.graph
