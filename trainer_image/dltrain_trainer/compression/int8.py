@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dltrain.api.compress import DEFAULT_PERCENTILE, Quantize
@@ -32,7 +33,9 @@ METHODS: Final = {
 }
 WEIGHTED: Final = ("Conv", "Gemm", "MatMul")
 """The operations that may stay in fp32 one by one: those with weights."""
-DYNAMIC: Final = ("Gemm", "MatMul", "LSTM")
+DYNAMIC: Final = ("MatMul", "LSTM")
+QUANTIZED: Final = ("DynamicQuantize", "MatMulInteger")
+"""How the names of operations begin that find ranges while they run."""
 SENSITIVITY_SAMPLES: Final = 64
 
 Acceptable = Callable[[onnx.ModelProto], bool]
@@ -136,20 +139,21 @@ def quantize_while_running(graph: onnx.ModelProto, spec: Quantize) -> Quantized:
     Raises:
         CompressionError: there is no such layer, or ONNX Runtime cannot do it.
     """
-    found = sorted({node.op_type for node in graph.graph.node} & set(DYNAMIC))
-    if not found:
-        raise CompressionError("it has no linear or lstm layer; use static")
     with TemporaryDirectory(prefix="dltrain-int8-") as folder, foreign_errors():
-        path = Path(folder) / "quantized.onnx"
+        path, plain = Path(folder) / "quantized.onnx", ONNXModel(simplified(graph, Path(folder)))
+        plain.replace_gemm_with_matmul()  # else the quantiser passes over them without a word
         quantize_dynamic(
-            simplified(graph, Path(folder)),
+            plain.model,
             str(path),
-            op_types_to_quantize=found,
+            op_types_to_quantize=list(DYNAMIC),
             per_channel=spec.by_channel,
             reduce_range=processor().saturates,
             weight_type=QuantType.QInt8,
         )
-        return Quantized(onnx.load(path))
+        result = onnx.load(path)
+    if not any(node.op_type.startswith(QUANTIZED) for node in result.graph.node):
+        raise CompressionError("it has no linear or lstm layer; use static")
+    return Quantized(result)
 
 
 def simplified(graph: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
