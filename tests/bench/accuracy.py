@@ -100,6 +100,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "07-diabetes-ridge": Example(0.3, beside_ridge),
     "08-fashion-lstm": Example(5, at_least("accuracy", 0.88)),
     "09-accurate-fashion-cnn": Example(6, at_least("accuracy", 0.925)),
+    "10-compress-resnet18": Example(300, at_least("accuracy", 0.935)),
 }
 
 

@@ -83,7 +83,22 @@ def row(**fields: Any) -> CompressionRow:
 def test_a_row_passes_or_says_all_that_keeps_it(
     fields: dict[str, Any], gate: dict[str, Any], metric: Any, reasons: tuple[str, ...]
 ) -> None:
-    assert verdict(row(**fields), ORIGINAL, Gate.model_validate(gate), metric) == reasons
+    assert verdict(row(**fields), ORIGINAL, ORIGINAL, Gate.model_validate(gate), metric) == reasons
+
+
+@pytest.mark.parametrize(
+    ("fields", "passes"),
+    [
+        pytest.param({"speedup": 4.0, "fileBytes": 500}, True, id="faster"),
+        pytest.param({"speedup": 2.0, "fileBytes": 400}, True, id="slower, but smaller"),
+        pytest.param({"speedup": 3 * (1 - NOISE / 2), "fileBytes": 500}, True, id="as fast but for noise"),
+        pytest.param({"speedup": 2.0, "fileBytes": 500}, False, id="slower and no smaller"),
+    ],
+)
+def test_a_step_that_is_slower_than_what_it_started_from_must_be_smaller(fields: dict[str, Any], passes: bool) -> None:
+    base = row(speedup=3.0)
+    said = verdict(row(step="2 quantize", **fields), ORIGINAL, base, Gate(), "accuracy")
+    assert said == (() if passes else ("it is slower than 1 prune, which it was made of, and no smaller",))
 
 
 COMPRESS = Compress.model_validate({"steps": [{"prune": {"ratio": 0.5}}] * 4})
@@ -101,7 +116,9 @@ def course_of(outcomes: list[str], compress: Compress) -> Course:
             course = refused(course, label, "it cannot be done")
         else:
             measured = row(step=label, speedup=0.5 if outcome == "slower" else 2.0)
-            course = judged(course, measured, verdict(measured, ORIGINAL, compress.gate, "accuracy"))
+            course = judged(
+                course, measured, verdict(measured, ORIGINAL, course.rows[course.accepted], compress.gate, "accuracy")
+            )
     return course
 
 

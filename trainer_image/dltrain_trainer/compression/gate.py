@@ -13,16 +13,19 @@ NOISE: Final = 0.02
 """The same model measured twice differs by up to this share: so much below 1 is not slower."""
 
 
-def verdict(row: CompressionRow, original: CompressionRow, gate: Gate, metric: MetricName) -> tuple[str, ...]:
+def verdict(
+    row: CompressionRow, original: CompressionRow, base: CompressionRow, gate: Gate, metric: MetricName
+) -> tuple[str, ...]:
     """What keeps a row from passing, each as one sentence; nothing when it passes.
 
     Args:
         row: measured.
         original: the trained model's own row.
+        base: that of what the step started from: the last that passed.
         gate: the job's settings.
         metric: which the gate follows: its own, or the first that the job evaluates.
     """
-    return (*quality(row, original, gate, metric), *speed(row, gate), *size(row, gate))
+    return (*quality(row, original, gate, metric), *speed(row, gate), *size(row, gate), *gain(row, base))
 
 
 def quality(row: CompressionRow, original: CompressionRow, gate: Gate, metric: MetricName) -> tuple[str, ...]:
@@ -49,3 +52,11 @@ def size(row: CompressionRow, gate: Gate) -> tuple[str, ...]:
     if gate.max_bytes is None or row.file_bytes <= gate.max_bytes:
         return ()
     return (f"its file has {row.file_bytes} bytes, maxBytes is {gate.max_bytes}",)
+
+
+def gain(row: CompressionRow, base: CompressionRow) -> tuple[str, ...]:
+    """Whether the step was worth it: what is slower than what it started from must at least be smaller."""
+    slower = (row.speedup or 0) < (base.speedup or 0) * (1 - NOISE)
+    if not slower or (row.file_bytes or 0) < (base.file_bytes or 0):
+        return ()
+    return (f"it is slower than {base.step}, which it was made of, and no smaller",)

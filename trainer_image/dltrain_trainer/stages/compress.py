@@ -186,7 +186,9 @@ def step(work: Work, course: Course, product: Product) -> tuple[Course, Product]
         row = work.examination.row(label, candidate)
     except REFUSALS as error:
         return refused(course, label, str(error)), product
-    after = judged(course, row, verdict(row, course.rows[0], work.settings.gate, work.metric))
+    after = judged(
+        course, row, verdict(row, course.rows[0], course.rows[course.accepted], work.settings.gate, work.metric)
+    )
     return after, candidate if after.accepted == len(course.rows) else product
 
 
