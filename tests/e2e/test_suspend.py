@@ -22,6 +22,7 @@ def test_a_resumed_job_goes_on_from_its_checkpoint_and_does_every_step_once(spac
     job = example("01-fashion-cnn")
     job["spec"]["pipeline"]["data"]["limit"] = {"train": SAMPLES, "test": 1000}
     job["spec"]["pipeline"]["train"]["epochs"] = EPOCHS
+    job["spec"]["checkpoint"] = {"everySeconds": 1}  # that one is there before the job is suspended
     space.apply(example("01-fashion-cnn", "storage.yaml"))
     client = space.client
     client.submit(parse_job(job))

@@ -116,9 +116,8 @@ def course_of(outcomes: list[str], compress: Compress) -> Course:
             course = refused(course, label, "it cannot be done")
         else:
             measured = row(step=label, speedup=0.5 if outcome == "slower" else 2.0)
-            course = judged(
-                course, measured, verdict(measured, ORIGINAL, course.rows[course.accepted], compress.gate, "accuracy")
-            )
+            base = course.rows[course.accepted]
+            course = judged(course, measured, verdict(measured, ORIGINAL, base, compress.gate, "accuracy"))
     return course
 
 

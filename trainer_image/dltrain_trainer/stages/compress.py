@@ -186,9 +186,8 @@ def step(work: Work, course: Course, product: Product) -> tuple[Course, Product]
         row = work.examination.row(label, candidate)
     except REFUSALS as error:
         return refused(course, label, str(error)), product
-    after = judged(
-        course, row, verdict(row, course.rows[0], course.rows[course.accepted], work.settings.gate, work.metric)
-    )
+    base = course.rows[course.accepted]
+    after = judged(course, row, verdict(row, course.rows[0], base, work.settings.gate, work.metric))
     return after, candidate if after.accepted == len(course.rows) else product
 
 
