@@ -98,14 +98,17 @@ class Connection:
             socket = ws_client.WSClient(self._access.api.configuration, url, lower, capture_all=False, binary=True)
         except (WebSocketException, OSError) as error:
             raise ClusterError(f"cannot run a command in the pod {path.rpartition('/')[2]}: {error}") from error
-        while socket.is_open():
-            socket.update(timeout=1)
-            if found := socket.read_channel(ws_client.STDOUT_CHANNEL):
-                yield found
-        yield socket.read_channel(ws_client.STDOUT_CHANNEL)
-        if socket.returncode:
-            told = bytes(socket.read_channel(ws_client.STDERR_CHANNEL)).decode(errors="replace").strip()
-            raise ClusterError(f"the command ended with exit code {socket.returncode}: {told}")
+        try:
+            while socket.is_open():
+                socket.update(timeout=1)
+                if found := socket.read_channel(ws_client.STDOUT_CHANNEL):
+                    yield found
+            yield socket.read_channel(ws_client.STDOUT_CHANNEL)
+            if socket.returncode:
+                told = bytes(socket.read_channel(ws_client.STDERR_CHANNEL)).decode(errors="replace").strip()
+                raise ClusterError(f"the command ended with exit code {socket.returncode}: {told}")
+        finally:
+            socket.close()
 
     def _answer(self, request: Request, patience: float | None) -> urllib3.BaseHTTPResponse:
         with self._own_exceptions():

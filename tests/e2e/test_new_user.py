@@ -49,8 +49,8 @@ def test_what_a_job_has_stored_is_copied_to_this_machine(space: Space, tmp_path:
         "PATCH", f"{job_path(space.name, 'stores')}/status", body={"status": {"results": results}}
     )
     files = client.download("stores", tmp_path / "copy")
-    assert files == [tmp_path / "copy" / "deep" / "file"]
-    assert files[0].read_text() == text
+    assert files == [tmp_path / "copy" / "deep" / "file", tmp_path / "copy" / "logs" / "attempt-1" / "rank-0.log"]
+    assert [file.read_text() for file in files] == [text, ""]
     assert "reader" not in space.kubectl("get", "pods", "-o", "name")
 
 
