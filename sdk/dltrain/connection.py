@@ -109,6 +109,7 @@ class Connection:
                 raise ClusterError(f"the command ended with exit code {socket.returncode}: {told}")
         finally:
             socket.close()
+            socket.sock.shutdown()  # which close leaves out where the other side has said goodbye first
 
     def _answer(self, request: Request, patience: float | None) -> urllib3.BaseHTTPResponse:
         with self._own_exceptions():
