@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dltrain.names import EXIT_DO_NOT_RETRY
 from dltrain_agent import nursery as module
 from dltrain_agent.nursery import Nursery
 from dltrain_agent.output import Output
@@ -65,7 +66,7 @@ async def test_ranks_have_an_environment_and_an_output_of_their_own(nursery: Nur
         ({"DLTRAIN_JOB_FILE": "/nonexistent"}, "error: document: cannot read /nonexistent"),
     ):
         rank, output = await forked(nursery, **environment)
-        assert await rank.exited == Exit(code=1)
+        assert await rank.exited == Exit(code=EXIT_DO_NOT_RETRY)
         await output.drain()
         assert output.tail[0].startswith(said)
 
