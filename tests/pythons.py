@@ -55,14 +55,14 @@ def furnish(place: Path, uv: str) -> None:
 def main() -> int:
     """Run the tests on every version; the number of versions that they fail on."""
     if os.geteuid() or shutil.which("debootstrap") is None:
-        print("make pythons needs root and debootstrap (apt-get install debootstrap)", file=sys.stderr)
+        sys.stderr.write("make pythons needs root and debootstrap (apt-get install debootstrap)\n")
         return 1
     place = debian()
     furnish(place, sys.argv[1])
     left_out = " ".join(f"--ignore=tests/sdk/{name}" for name in NOT_HERE)
     failed = []
     for version in VERSIONS:
-        print(f"Python {version}", flush=True)
+        sys.stderr.write(f"Python {version}\n")
         # A mount namespace of its own: /proc goes with it, however this ends.
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={place / 'proc'}"]
         done = subprocess.run([*command, "chroot", place, "sh", "-c", SCRIPT, "sh", version, left_out], check=False)
