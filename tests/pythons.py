@@ -32,7 +32,7 @@ def debian() -> Path:
     marker = PLACE / "complete"
     if not marker.exists():
         shutil.rmtree(PLACE, ignore_errors=True)
-        packages = ",".join(f"python{version}" for version in VERSIONS)
+        packages = ",".join(f"python{version},python{version}-venv" for version in VERSIONS)
         command = ["debootstrap", "--variant=minbase", f"--include=ca-certificates,{packages}", "sid", PLACE]
         subprocess.run(command, check=True)
         marker.touch()
