@@ -17,10 +17,13 @@ PLACE: Final = state_folder().parent / "pythons"
 CERTIFICATES: Final = Path("etc/ssl/certs/ca-certificates.crt")
 # These need the trainer, the site's builder, or terminals, which the small Debian does not have.
 NOT_HERE: Final = ("test_catalogue.py", "test_run.py", "test_site.py", "test_new_user.py")
+# The test cluster's programs, for the tests that need an API server; without them these are skipped.
+MOUNT: Final = 'if [ -d "$1" ]; then mkdir -p "$2" && mount --bind "$1" "$2"; fi; shift 2; exec "$@"'
 SCRIPT: Final = """
 set -eu
 cd /source
-export HOME=/root PYTHONDONTWRITEBYTECODE=1 UV_CACHE_DIR=/uv UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/python$1
+export HOME=/root PYTHONDONTWRITEBYTECODE=1 UV_CACHE_DIR=/uv UV_PYTHON_DOWNLOADS=never DLTRAIN_CLUSTER_BIN=/programs
+export UV_PROJECT_ENVIRONMENT=/python$1
 uv sync --quiet --frozen -p /usr/bin/python$1 --extra ui --extra operator --group dev \
   --no-install-package torch --no-install-package torchvision
 exec /python$1/bin/python -m pytest -q --timeout=120 -p no:cacheprovider $2 tests/sdk
@@ -63,9 +66,11 @@ def main() -> int:
     failed = []
     for version in VERSIONS:
         sys.stderr.write(f"Python {version}\n")
-        # A mount namespace of its own: /proc goes with it, however this ends.
+        # A mount namespace of its own: what is mounted goes with it, however this ends.
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={place / 'proc'}"]
-        done = subprocess.run([*command, "chroot", place, "sh", "-c", SCRIPT, "sh", version, left_out], check=False)
+        inner = ["chroot", place, "sh", "-c", SCRIPT, "sh", version, left_out]
+        programs = [state_folder() / "bin", place / "programs"]
+        done = subprocess.run([*command, "sh", "-c", MOUNT, "sh", *programs, *inner], check=False)
         failed += [version] if done.returncode else []
     return len(failed)
 
