@@ -138,7 +138,8 @@ def scaling(places: Places, task: Task) -> Iterator[Figure]:
     pairs = alternating(f"scaling of {task.model}", together, apart, warm_up=False)
     note = f"{task.batch // 2} samples a rank and step; peer: the sum of two trainings of one rank at the same time"
     target = Target(SCALING, ">=", of="ratio")
-    yield paired(f"trainer/{task.model}-two-ranks-scaling", "samples/s", pairs.ours, pairs.peers, target=target, note=note)
+    name = f"trainer/{task.model}-two-ranks-scaling"
+    yield paired(name, "samples/s", pairs.ours, pairs.peers, target=target, note=note)
     note = f"the largest of {PAIRS} runs"
     yield single(f"trainer/{task.model}-waiting-for-data", "", max(waits), target=Target(WAITING), note=note)
 
