@@ -120,7 +120,8 @@ class JobSpec(SpecModel):
             at=("workers", "replicas"),
         ),
         Rule(
-            cel="!has(self.elastic) || (self.elastic.minReplicas <= self.workers.replicas"
+            cel="!has(self.elastic) || self.elastic.minReplicas > self.elastic.maxReplicas"
+            " || (self.elastic.minReplicas <= self.workers.replicas"
             " && self.workers.replicas <= self.elastic.maxReplicas)",
             holds=lambda spec: (
                 spec.elastic is None or spec.elastic.min_replicas <= spec.workers.replicas <= spec.elastic.max_replicas

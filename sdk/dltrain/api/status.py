@@ -242,7 +242,7 @@ class JobStatus(StatusModel):
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()
     """The highest incarnation used so far, by worker index; written before a pod is created."""
-    node_failures: tuple[NodeFailures, ...] = ()
+    node_failures: tuple[NodeFailures, ...] | None = None
     """On which nodes pods were lost, the latest first; the job avoids some of them for a while."""
     key_version: str | None = None
     """The version of the operator's master key that the job's identity was made with."""
