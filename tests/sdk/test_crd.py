@@ -65,7 +65,7 @@ def test_it_is_installed_with_a_structural_schema(api_server: ApiServer) -> None
 
 def test_its_short_name_and_category(api_server: ApiServer) -> None:
     resources = {each["name"]: each for each in api_server.request("GET", "/apis/dltrain.io/v1alpha1")["resources"]}
-    assert set(resources) == {"dltrainjobs", "dltrainjobs/status"}
+    assert set(resources) == {"dltrainjobs", "dltrainjobs/status", "dltrainjobs/scale"}
     told = resources["dltrainjobs"]
     assert (told["shortNames"], told["categories"], told["namespaced"]) == (["dltj"], ["all"], True)
 
