@@ -12,7 +12,7 @@ from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, steps
 
 pytestmark = pytest.mark.e2e
 
-EPOCHS = 40
+EPOCHS = 30
 STEPS = EPOCHS * SAMPLES // BATCH
 ENOUGH = 20
 """Steps that each size is to do."""

@@ -107,6 +107,15 @@ class Shares(StatusModel):
     """Waiting for batches."""
 
 
+class Straggler(StatusModel):
+    """A rank that holds all others up."""
+
+    rank: int
+    """Which one."""
+    slowdown: float
+    """How many times as long as the median rank it computes in a step."""
+
+
 class Progress(StatusModel):
     """How far the training is."""
 
@@ -132,6 +141,8 @@ class Progress(StatusModel):
     """Throughput of all ranks together."""
     time_split: Shares | None = None
     """Where the time of the epoch under way goes; of the one before, in the first seconds."""
+    stragglers: tuple[Straggler, ...] | None = None
+    """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None
