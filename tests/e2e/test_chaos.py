@@ -114,7 +114,7 @@ def test_a_job_comes_to_the_same(  # noqa: PLR0917 - fixtures and a cell
 def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: Cluster, tmp_path: Path) -> None:
     chance = random.Random(6)
     scene = Scene(space, own, "killed")
-    epochs = 3 * KILLS
+    epochs = 14 * KILLS // 10
     submit(space, counted_job("killed", epochs=epochs, runPolicy={"backoffLimit": 2 * KILLS}))
     lost: list[int] = []
     took: list[float] = []

@@ -54,7 +54,7 @@ def test_a_job_survives_a_node_that_is_gone_for_good(space: Space, tmp_path: Pat
     if cluster is None:
         pytest.skip("only nodes of the tests' own cluster may be killed")
     elastic = {"minReplicas": 1, "maxReplicas": 2, "rejoinTimeoutSeconds": 5}
-    submit(space, counted_job(elastic=elastic))
+    submit(space, counted_job(epochs=12, elastic=elastic))
     runs_on(space, 2, of=2)
     node = space.pods(NAME)[1, 1]["spec"]["nodeName"]
     space.live.kubectl("cordon", *cluster.nodes)  # the place of the lost pod is nowhere

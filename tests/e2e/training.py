@@ -18,7 +18,7 @@ from tests.e2e.live import Space
 
 SAMPLES: Final = 4000
 BATCH: Final = 80
-EPOCHS: Final = 12
+EPOCHS: Final = 6
 SEED: Final = 1
 NAME: Final = "counted"
 RESUMED: Final = re.compile(r"^(?P<time>\S+Z) .*resumed from (?P<where>.*): (?P<step>\d+) steps are done", re.MULTILINE)
