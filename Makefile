@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock faults pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ prepare: install  ## Build what the tests on a real cluster need: its programs a
 
 e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
+
+e2e-chaos: prepare  ## Break everything that can break under a job, at every moment (two hours), and write docs/kill-matrix.md
+	CHAOS=all CHAOS_PAGE=docs/kill-matrix.md $(RUN)pytest -q --timeout=3600 tests/e2e/test_chaos.py
 
 check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .

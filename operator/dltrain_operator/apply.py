@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.request import getproxies
 
 from aiohttp import ClientError, ClientTimeout, TCPConnector
@@ -163,9 +163,18 @@ class Cluster:
         path = path_of(manifest["kind"], metadata["namespace"], metadata["name"])
         return await self._request("update", path, [("fieldManager", FIELD_MANAGER)], manifest)
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
-        """Delete an object if it is still the one of that uid; what it owns follows in the background."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> Object:
+        """Delete an object if it is still the one of that uid; what it owns follows in the background.
+
+        Args:
+            kind: its kind.
+            namespace: where it is.
+            name: its name.
+            uid: its uid.
+            force: of a pod: at once, without waiting for its kubelet.
+        """
+        options: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        options |= {"gracePeriodSeconds": 0} if force else {}
         return await self._request("delete", path_of(kind, namespace, name), body=options)
 
     async def _load(self) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Self
 from dltrain.api.channel import GroupStatus
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
+from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder
 from dltrain_operator.inventory import Inventory
 from dltrain_operator.lag import WatchLag
@@ -122,14 +123,18 @@ class Controller:
         if news:
             self._queue.add(record.key)
 
-    def heard(self, key: JobKey, pod: str, status: GroupStatus) -> None:
+    def heard(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
         """Take what the coordinator of a job says.
 
         Args:
             key: the job.
             pod: the uid of the coordinator's pod.
-            status: what it said.
+            status: what it said; None if it cannot be reached.
         """
+        if status is None:
+            if self._cache.miss(key, pod, utc_now()):
+                self._queue.add(key)
+            return
         if self._cache.hear(key, pod, status):
             self._queue.add(key)
         else:

@@ -18,6 +18,10 @@ class Notes:
     """The newest status that a coordinator has sent."""
     coordinator: str = ""
     """The uid of the pod that sent it."""
+    unheard: str = ""
+    """The uid of the coordinator's pod that cannot be reached; empty while it can."""
+    unheard_since: datetime | None = None
+    """Since when."""
     issued: frozenset[tuple[int, int]] = frozenset()
     """(index, incarnation) that this process wrote to the status and whose pods nobody has seen yet.
 

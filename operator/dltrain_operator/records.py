@@ -73,6 +73,14 @@ class PodRecord:
     """The termination message of worker 0: the last GroupStatus of its coordinator."""
     trouble: str = ""
     """Why it does not run, in the words of the scheduler or the kubelet."""
+    started_at: datetime | None = None
+    """When the worker container started."""
+    unreachable: bool = False
+    """Whether Kubernetes hears nothing of the pod's node."""
+    disruption: str = ""
+    """Why it is disrupted, as the reason of its DisruptionTarget has it; empty if it is not."""
+    avoids: bool = False
+    """Whether it was made to avoid nodes."""
 
     @property
     def ended(self) -> bool:
@@ -88,6 +96,11 @@ class PodRecord:
     def removable(self) -> bool:
         """Whether it holds a node's resources and nobody has asked for its deletion yet."""
         return self.deletes_at is None and self.phase not in ENDED_PHASES
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is to be deleted, and no kubelet is there to do it."""
+        return self.deletes_at is not None and self.unreachable and not self.ended
 
     @property
     def running(self) -> bool:
@@ -162,6 +175,10 @@ def pod_record(pod: Object) -> PodRecord | None:
         ended_at=moment(ended.get("finishedAt")),
         account=ended.get("message", "") if index == 0 else "",
         trouble=pod_trouble(status, worker),
+        started_at=moment(worker.get("running", {}).get("startedAt")),
+        unreachable=is_unreachable(status),
+        disruption=disruption_of(status),
+        avoids=names.AVOIDED_NODES_ANNOTATION in metadata.get("annotations", {}),
     )
 
 
@@ -221,6 +238,24 @@ def worker_state(status: Object) -> Object:
 def condition(status: Object, kind: str) -> Object:
     """A pod's condition of that type; empty where it has none."""
     return next((entry for entry in status.get("conditions", ()) if entry["type"] == kind), {})
+
+
+def is_unreachable(status: Object) -> bool:
+    """Whether Kubernetes hears nothing of a pod's node.
+
+    Its node controller then says that the pod is not ready, and changes nothing else; where a kubelet says so, it gives
+    a reason, or a container that is not ready.
+    """
+    ready = condition(status, "Ready")
+    containers: Iterable[Object] = status.get("containerStatuses", ())
+    fine = any(entry["name"] == names.WORKER_CONTAINER and entry.get("ready", False) for entry in containers)
+    return ready.get("status") == "False" and not ready.get("reason") and fine
+
+
+def disruption_of(status: Object) -> str:
+    """Why a pod is disrupted; empty if it is not. KEP-3329."""
+    target = condition(status, "DisruptionTarget")
+    return str(target.get("reason", "")) if target.get("status") == "True" else ""
 
 
 def pod_trouble(status: Object, worker: Object) -> str:

@@ -9,7 +9,7 @@ from dltrain import names
 from dltrain.api.job import DLTrainJob
 from dltrain_operator.children.metadata import Manifest, child_metadata
 from dltrain_operator.children.overlay import overlay
-from dltrain_operator.children.scheduling import placement, queue_metadata
+from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 
 USER_ID: Final = 1000
@@ -34,6 +34,8 @@ class Place:
     """The attempts that the job has already had: numbers go on even when every pod is a new one."""
     user_restarts: int
     """The user errors that the job has already had."""
+    avoid: tuple[str, ...] = ()
+    """The nodes where it is not to be."""
 
 
 def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
@@ -48,7 +50,7 @@ def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
     """
     identity = overlay(pod_identity(job, place), {"metadata": queue_metadata(job)})
     ours = overlay({"spec": pod_spec(job, image)}, identity)
-    return overlay(overlay(ours, job.spec.workers.template), identity)
+    return avoiding(overlay(overlay(ours, job.spec.workers.template), identity), place.avoid)
 
 
 def pod_identity(job: DLTrainJob, place: Place) -> Manifest:

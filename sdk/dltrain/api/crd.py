@@ -203,7 +203,14 @@ def custom_resource_definition() -> dict[str, Any]:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.workers.replicas",
+                "statusReplicasPath": ".status.workers.ready",
+                "labelSelectorPath": ".status.workers.selector",
+            },
+        },
         "additionalPrinterColumns": columns,
     }
     names = {

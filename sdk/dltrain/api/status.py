@@ -18,6 +18,7 @@ FailureReason = Literal[
     "NaN",
     "DataError",
     "WorkerLost",
+    "Resized",
     "Preempted",
     "LaunchFailed",
     "DeadlineExceeded",
@@ -61,6 +62,8 @@ class WorkerCounts(StatusModel):
     """How many pods are ready."""
     summary: str = ""
     """ready/desired, for printing."""
+    selector: str | None = None
+    """The label selector of the pods, for the scale subresource and what drives it."""
 
 
 class Restarts(StatusModel):
@@ -72,6 +75,25 @@ class Restarts(StatusModel):
     """Worker pods that were lost and replaced."""
     total: int = 0
     """Both together."""
+    hour: int | None = None
+    """Worker pods lost since hourSince; these are what runPolicy.lostPodsPerHour limits."""
+    hour_since: datetime | None = None
+    """When the present hour of losses began: with the first one after the hour before."""
+
+
+class NodeFailures(StatusModel):
+    """What happened to the job's pods on one node."""
+
+    node: str
+    """The node."""
+    count: int
+    """How many pods of the job were lost there, in a row without a day between two."""
+    reason: str
+    """How the last one was lost."""
+    time: datetime
+    """When the last one was lost."""
+    avoid_until: datetime | None = None
+    """Until when no pod of the job is put there; absent where one failure says nothing about the node."""
 
 
 class Shares(StatusModel):
@@ -83,6 +105,15 @@ class Shares(StatusModel):
     """Waiting for other ranks."""
     data: float = 0.0
     """Waiting for batches."""
+
+
+class Straggler(StatusModel):
+    """A rank that holds all others up."""
+
+    rank: int
+    """Which one."""
+    slowdown: float
+    """How many times as long as the median rank it computes in a step."""
 
 
 class Progress(StatusModel):
@@ -110,6 +141,8 @@ class Progress(StatusModel):
     """Throughput of all ranks together."""
     time_split: Shares | None = None
     """Where the time of the epoch under way goes; of the one before, in the first seconds."""
+    stragglers: tuple[Straggler, ...] | None = None
+    """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None
@@ -220,6 +253,8 @@ class JobStatus(StatusModel):
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()
     """The highest incarnation used so far, by worker index; written before a pod is created."""
+    node_failures: tuple[NodeFailures, ...] | None = None
+    """On which nodes pods were lost, the latest first; the job avoids some of them for a while."""
     key_version: str | None = None
     """The version of the operator's master key that the job's identity was made with."""
     attempt: int = 0
