@@ -1,4 +1,4 @@
-"""How a job is run: retries, deadlines, clean-up, checkpoints and storage."""
+"""How a job is run: retries, deadlines, clean-up and checkpoints."""
 
 from __future__ import annotations
 
@@ -59,14 +59,3 @@ class Guards(SpecModel):
     """How long a rank of a pipeline may stand still in a step before it is ended, its stack in its log; 0 for ever."""
     fail_on_nan: Annotated[bool, Field(alias="failOnNaN")] = True
     """Whether a pipeline fails when its loss is no finite number any more, instead of training on."""
-
-
-class Storage(SpecModel):
-    """Where checkpoints and artefacts are kept."""
-
-    claim_name: Annotated[
-        str,
-        Field(pattern=CLAIM_PATTERN, max_length=253),
-        Form("must be the name of a PersistentVolumeClaim", "write lower-case letters, digits, dashes and dots"),
-    ]
-    """A PersistentVolumeClaim of the job's namespace, mounted at /storage; ReadWriteMany for pods on several nodes."""
