@@ -32,6 +32,7 @@ VARIABLES: Final = {
 class BucketServer:
     """The proxy, as tests see it."""
 
+    host: str = "127.0.0.1"
     port: int = 0
     behind: str = ""
     """Host and port of the server itself."""
@@ -42,7 +43,7 @@ class BucketServer:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def client(self) -> Any:
@@ -74,13 +75,13 @@ class BucketServer:
 
 
 @contextmanager
-def bucket_server() -> Iterator[BucketServer]:
-    """A running server."""
+def bucket_server(host: str = "127.0.0.1") -> Iterator[BucketServer]:
+    """A running server; the proxy listens on an address of this machine."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    facts = BucketServer(behind=f"{host}:{port}")
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"facts": facts}))
+    behind, port = server.get_host_and_port()
+    facts = BucketServer(host=host, behind=f"{behind}:{port}")
+    proxy = ThreadingHTTPServer((host, 0), type("Bound", (Handler,), {"facts": facts}))
     proxy.daemon_threads = True
     facts.port = proxy.server_port
     thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)

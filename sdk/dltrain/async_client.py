@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Results
+from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
 from dltrain.client import Client
@@ -82,6 +83,11 @@ class AsyncClient:
         """Copy a job's artefacts to this machine, in a thread; see Client.download."""
         blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
         return await asyncio.to_thread(blocking.download, name, folder, image=image)
+
+    async def artefacts(self, name: str, *, image: str = "") -> Sequence[StoredFile]:
+        """What a job has stored, in a thread; see Client.artefacts."""
+        blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
+        return await asyncio.to_thread(blocking.artefacts, name, image=image)
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""

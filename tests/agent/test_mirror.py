@@ -74,8 +74,14 @@ async def mirrored(wanted: Settings, processes: Processes) -> AsyncIterator[Mirr
 async def until(true: Callable[[], object]) -> None:
     """Wait for something, not for ever."""
     async with asyncio.timeout(PATIENCE):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for is in another process
             await asyncio.sleep(0.05)
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    """Let the process wait for nothing where it has a limit."""
+    code = f"import dltrain_agent.storage.__main__ as m; m.{limit} = 0.0; m.main()"
+    monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
 
 
 async def test_a_checkpoint_goes_out_while_training_goes_on_and_is_reported_once_it_is_there(
@@ -112,8 +118,9 @@ async def test_a_new_pod_finds_what_the_lost_one_has_sent(
 
 
 async def test_a_new_job_begins_while_its_bucket_is_away_and_sends_when_it_is_back(
-    server: BucketServer, processes: Processes, tmp_path: Path
+    server: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    impatient(monkeypatch, "NEW_SECONDS")
     wanted = storing(server, tmp_path)
     server.fault = lambda _method, _path: "deaf"
     async with mirrored(wanted, processes) as mirror:
@@ -155,8 +162,7 @@ async def test_a_process_that_is_killed_is_started_again_and_nothing_is_lost(
 async def test_a_bucket_that_refuses_is_told_before_any_rank_starts(
     server: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "import dltrain_agent.storage.__main__ as m; m.REFUSED_SECONDS = 0.0; m.main()"
-    monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
+    impatient(monkeypatch, "REFUSED_SECONDS")
     wanted = storing(server, tmp_path / "a", uri="s3://no-such-bucket")
     async with mirrored(wanted, processes) as mirror:
         trouble = await asyncio.wait_for(mirror.ready(), PATIENCE)

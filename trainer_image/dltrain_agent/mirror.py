@@ -112,7 +112,7 @@ class Mirror:
                 self._tell(b"finish")
             hearing = asyncio.create_task(self._hear(mine))
             try:
-                ended = await process.exited
+                ended = await asyncio.shield(process.exited)
             finally:
                 self._socket = None
                 hearing.cancel()
