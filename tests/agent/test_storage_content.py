@@ -2,7 +2,17 @@
 
 import pytest
 
-from dltrain_agent.storage.content import Version, Work, brought_back, outdated, scan, whole_checkpoints, work_of
+from dltrain_agent.storage.content import (
+    Version,
+    Work,
+    brought_back,
+    is_checkpoint,
+    outdated,
+    scan,
+    whole_checkpoints,
+    work_of,
+)
+from dltrain_trainer.checkpoint import Checkpoints
 
 
 def step(number: int) -> str:
@@ -73,6 +83,16 @@ def test_what_was_sent_and_has_gone_from_the_disk_is_deleted_and_nothing_else() 
 def test_a_new_pod_needs_records_but_neither_logs_nor_marks() -> None:
     remote = ["metrics.jsonl", "logs/attempt-1/rank-0.log", ".owner.json", *checkpoint(10)]
     assert brought_back(remote) == ["metrics.jsonl"]
+
+
+def test_the_files_of_the_trainer_s_checkpoints_are_known(tmp_path) -> None:
+    Checkpoints(tmp_path / "checkpoints", keep=1, training={}).store(10, b"")
+    assert all(map(is_checkpoint, scan(tmp_path)))
+    assert len(scan(tmp_path)) == 3
+
+
+def test_a_script_s_own_files_go_whatever_their_folder_is_called() -> None:
+    assert work_of(versions("checkpoints/step-1/model.pt"), {}).names == ("checkpoints/step-1/model.pt",)
 
 
 def test_checkpoints_are_whole_with_a_manifest() -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-CHECKPOINT: Final = re.compile(r"checkpoints/step-(?P<step>\d+)/(?P<file>[^/]+)")
+CHECKPOINT: Final = re.compile(r"checkpoints/step-(?P<step>\d+)/(manifest\.json|state\.json|state\.safetensors)")
+"""The trainer's; files of other names in such a folder are a script's own, and go as they are."""
 MANIFEST: Final = "manifest.json"
 LOGS: Final = "logs/"
 
