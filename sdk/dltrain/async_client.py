@@ -14,6 +14,9 @@ from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
 from dltrain.client import Client
+from dltrain.doctor.examine import examined
+from dltrain.doctor.finding import Finding
+from dltrain.doctor.look import look
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
@@ -88,6 +91,10 @@ class AsyncClient:
         """What a job has stored, in a thread; see Client.artefacts."""
         blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
         return await asyncio.to_thread(blocking.artefacts, name, image=image)
+
+    async def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
+        """Examine the cluster; see Client.doctor."""
+        return await self._run(examined(look(self.namespace), job))
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""

@@ -19,6 +19,9 @@ from dltrain.artefacts import (
     listed_on_claim,
 )
 from dltrain.connection import Connection, connect
+from dltrain.doctor.examine import examined
+from dltrain.doctor.finding import Finding
+from dltrain.doctor.look import look
 from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
@@ -179,6 +182,14 @@ class Client:
 
     def _image_of(self, job: DLTrainJob) -> str:
         return job.spec.workers.image or next((pod.image for pod in self.pods(job.name)), "")
+
+    def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
+        """Examine the cluster, reading only: can jobs run there, and what is to be done.
+
+        Args:
+            job: one that is to run there; what it asks for is checked too.
+        """
+        return self._run(examined(look(self.namespace), job))
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""

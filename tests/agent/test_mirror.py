@@ -80,7 +80,8 @@ async def until(true: Callable[[], object]) -> None:
 
 def impatient(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """Let the process wait for nothing where it has a limit."""
-    code = f"import dltrain_agent.storage.__main__ as m; m.{limit} = 0.0; m.main()"
+    once = "import dltrain.bucket.system as s; s.CONFIGURATION['retries'] = {'max_attempts': 1}"
+    code = f"{once}; import dltrain_agent.storage.__main__ as m; m.{limit} = 0.0; m.main()"
     monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from dltrain.api.storage import S3
 from dltrain.bucket.folder import BucketFolder
+from dltrain.bucket.system import CONFIGURATION
 from dltrain.errors import DamagedObjectError, StorageAwayError, StorageError
 from dltrain_agent.storage.owner import FencedError, Ownership
 from dltrain_agent.storage.sender import Sender
@@ -174,8 +175,9 @@ def test_what_is_not_what_was_written_is_named(server: BucketServer, tmp_path: P
 
 
 def test_a_server_that_is_away_is_said_to_be_away_and_what_is_wrong_for_good_is_said_to_be(
-    server: BucketServer, tmp_path: Path
+    server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
     (tmp_path / "a").write_text("content")
     server.fault = lambda _method, _path: "busy"
     with pytest.raises(StorageAwayError, match=rf"{ADDRESS}/a: cannot be reached"):

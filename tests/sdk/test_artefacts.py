@@ -11,6 +11,7 @@ import pytest
 
 from dltrain.artefacts import StoredFile, await_running, reader_manifest, unpacked
 from dltrain.bucket.folder import BucketFolder
+from dltrain.bucket.system import CONFIGURATION
 from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError
 from tests.apiserver import ApiServer
 from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
@@ -66,8 +67,9 @@ def test_what_is_in_a_bucket_is_listed_and_copied(
 
 
 def test_a_bucket_that_is_away_is_said_to_be(
-    api_server: ApiServer, either: Any, tmp_path: Path, bucket: BucketServer
+    api_server: ApiServer, either: Any, tmp_path: Path, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
     finished(api_server, either, f"s3://{BUCKET}/a-1")
     bucket.fault = lambda _method, _path: "busy"
     with pytest.raises(StorageError, match=f"s3://{BUCKET}/a-1: cannot be reached"):
