@@ -23,7 +23,8 @@ def files(root: Path) -> dict[str, str]:
     Args:
         root: the project's root, whose manifests are read.
     """
-    operator = list(yaml.safe_load_all((root / "manifests/operator.yaml").read_text()))
+    operator = documents(root / "manifests/operator.yaml")
+    page = documents(root / "manifests/web-page.yaml")
     deployment = only(operator, "Deployment")["spec"]
     all_values = values(deployment["replicas"])
     return {
@@ -33,13 +34,19 @@ def files(root: Path) -> dict[str, str]:
         "docs/reference/chart.md": values_table(all_values),
         f"{CHART}/files/deployment.yaml": NOTE.format(source="operator.yaml") + dump(deployment),
         f"{CHART}/files/rules.yaml": NOTE.format(source="operator.yaml") + dump(rules(operator)),
+        f"{CHART}/files/web-page.yaml": NOTE.format(source="web-page.yaml") + dump(web_page(page)),
         f"{CHART}/files/crds.yaml": NOTE.format(source="crd.yaml") + (root / "manifests/crd.yaml").read_text(),
     }
 
 
-def only(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     """The one object of a kind."""
-    (found,) = (document for document in documents if document["kind"] == kind)
+    (found,) = (document for document in objects if document["kind"] == kind)
     return found
 
 
@@ -52,6 +59,11 @@ def values_schema(all_values: Group) -> dict[str, Any]:
 def rules(operator: list[dict[str, Any]]) -> dict[str, Any]:
     """The operator's rights: those in the namespaces of jobs (`jobs`) and those in its own (`own`)."""
     return {name: only(operator, kind)["rules"] for kind, name in (("ClusterRole", "jobs"), ("Role", "own"))}
+
+
+def web_page(page: list[dict[str, Any]]) -> dict[str, Any]:
+    """The web page's rights and the spec of its Deployment."""
+    return {"rules": only(page, "ClusterRole")["rules"], "spec": only(page, "Deployment")["spec"]}
 
 
 def dump(value: Any) -> str:
