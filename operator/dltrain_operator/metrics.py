@@ -1,4 +1,4 @@
-"""What Prometheus is told of the operator; no label names a job, so that their number does not grow with the jobs."""
+"""What Prometheus is told of the operator; no label names a job (see job_metrics.py for those that may)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dltrain.api.status import Phase
+from dltrain_operator.job_metrics import JobMetrics
+from dltrain_operator.records import JobRecord
 
 PHASES: Final[tuple[Phase, ...]] = (
     "Pending",
@@ -76,6 +78,15 @@ class Metrics:
             queued: how many jobs wait to be looked at.
         """
         self.registry.register(Present(phases, queued))
+
+    def show_jobs(self, jobs: Callable[[], Iterable[JobRecord]], limit: int) -> None:
+        """Tell of single jobs, too.
+
+        Args:
+            jobs: all that exist.
+            limit: how many are told at most; 0 for none.
+        """
+        self.registry.register(JobMetrics(jobs, limit))
 
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
