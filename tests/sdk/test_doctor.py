@@ -93,8 +93,10 @@ CASES: Final = [
     pytest.param(
         replace(HEALTHY, definition=without("guards")),
         [
-            "warn DLTrainJob: the cluster has an older contract, without spec.guards, spec.guards.failOnNaN, "
-            "spec.guards.noProgressSeconds"
+            (
+                "warn DLTrainJob: the cluster has an older contract, without spec.guards, spec.guards.failOnNaN, "
+                "spec.guards.noProgressSeconds"
+            )
         ],
         id="an older contract",
     ),
