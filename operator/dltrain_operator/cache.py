@@ -99,6 +99,10 @@ class Cache:
             notes=self._notes.get(key, Notes()),
         )
 
+    def jobs(self) -> list[JobRecord]:
+        """Every job."""
+        return list(self._jobs.values())
+
     def phases(self) -> Iterable[str]:
         """The phase of every job; empty for one without."""
         return (job.phase for job in self._jobs.values())

@@ -47,6 +47,7 @@ class Controller:
         self._begun = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
         metrics.show(self._cache.phases, lambda: self._queue.depth)
+        metrics.show_jobs(self._cache.jobs, settings.job_metrics)
         self._work: asyncio.Task[None] | None = None
 
     def __copy__(self) -> Self:

@@ -23,11 +23,19 @@ def plan_lines(job: DLTrainJob) -> list[tuple[str, str]]:
         ("Threads", f"{workers.threads_per_rank} a rank"),
         ("Runs", " then ".join(stages(job))),
         *training_lines(job),
-        ("Storage", f"claim {job.spec.storage.claim_name}" if job.spec.storage else "none: lost with the first pod"),
+        ("Storage", storage(job)),
         ("Retries", f"{policy.backoff_limit} after errors of the ranks; lost pods do not count"),
         ("Deadline", f"{short_duration(limit)} after its start" if limit else "none"),
         ("Kept for", kept(policy.ttl_seconds_after_finished)),
     ]
+
+
+def storage(job: DLTrainJob) -> str:
+    """Where checkpoints and artefacts go."""
+    kept = job.spec.storage
+    if kept is None:
+        return "none: lost with the first pod"
+    return kept.uri or f"claim {kept.claim_name}"
 
 
 def kept(seconds: int | None) -> str:

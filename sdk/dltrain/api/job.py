@@ -11,9 +11,10 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import Checkpoint, Elastic, Guards, RunPolicy, Storage
+from dltrain.api.policy import Checkpoint, Elastic, Guards, RunPolicy
 from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import JobStatus
+from dltrain.api.storage import Storage
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
 

@@ -17,6 +17,7 @@ FailureReason = Literal[
     "Hang",
     "NaN",
     "DataError",
+    "StorageError",
     "WorkerLost",
     "Resized",
     "Preempted",
