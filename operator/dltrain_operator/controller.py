@@ -17,7 +17,7 @@ from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.queue import WorkQueue
 from dltrain_operator.reconcile import Reconciler, Tools
-from dltrain_operator.records import READERS, JobKey, JobRecord, Object
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object, profile_record
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
 
@@ -121,6 +121,21 @@ class Controller:
         news = self._cache.remove(record) if change == "DELETED" else self._cache.put(record)
         if news:
             self._queue.add(record.key)
+
+    def seen_profile(self, change: str | None, body: Object) -> None:
+        """Take a watch event of a profile; jobs that wait for it are looked at again.
+
+        Args:
+            change: as in seen.
+            body: the profile.
+        """
+        if change is None:
+            self._inventory.suspect()
+        record = profile_record(body)
+        take = self._cache.remove_profile if change == "DELETED" else self._cache.put_profile
+        if take(record):
+            for key in self._cache.waiting():
+                self._queue.add(key)
 
     def heard(self, key: JobKey, pod: str, status: GroupStatus) -> None:
         """Take what the coordinator of a job says.

@@ -9,6 +9,7 @@ from dltrain import names
 
 RESOURCES: Final[Mapping[str, tuple[str, str]]] = {
     names.KIND: (f"/apis/{names.API_VERSION}", names.PLURAL),
+    names.PROFILE_KIND: (f"/apis/{names.API_VERSION}", names.PROFILE_PLURAL),
     "Pod": ("/api/v1", "pods"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "Secret": ("/api/v1", "secrets"),

@@ -15,6 +15,7 @@ from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
+from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -154,7 +155,7 @@ class Client:
         uri = address_of(job)
         if not uri.startswith(CLAIM):
             return copied_from_bucket(uri, Path(folder))
-        known = job.spec.workers.image or next((pod.image for pod in self.pods(name)), "")
+        known = resolved(job).spec.workers.image or next((pod.image for pod in self.pods(name)), "")
         return copied_from_claim(self._connection, job, uri, Path(folder), image or known)
 
     def suspend(self, name: str) -> DLTrainJob:

@@ -7,13 +7,12 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
+from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.overlay import overlay
 from dltrain_operator.children.scheduling import placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 
-USER_ID: Final = 1000
-"""The user and group of everything in a worker pod."""
 GRACE_SECONDS: Final = 30
 """How long a worker may take to end: time for a last checkpoint."""
 STORAGE_VOLUME: Final = "storage"
@@ -93,14 +92,7 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         **placement(job),
         "containers": [worker_container(job, image)],
         "volumes": volumes(job),
@@ -120,11 +112,7 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
         "resources": workers.resources.to_dict(),
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [
             {"name": "job", "mountPath": names.JOB_DIR, "readOnly": True},
             {"name": "identity", "mountPath": names.IDENTITY_DIR, "readOnly": True},

@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import Checkpoint, Guards, RunPolicy, Storage
-from dltrain.api.scheduling import Scheduling
+from dltrain.api.policy import CLAIM_PATTERN, Checkpoint, Guards, RunPolicy, Storage
+from dltrain.api.scheduling import OBJECT_REMEDY, Scheduling
 from dltrain.api.status import JobStatus
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
@@ -110,14 +110,23 @@ class JobSpec(SpecModel):
                 holds=None,
                 message=f"must not add or remove {name} once created; delete the job and submit it anew",
             )
-            for name in ("pipeline", "command", "storage")
+            for name in ("profile", "pipeline", "command", "storage")
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards"}
+        {"profile", "workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards"}
     )
     """Fields that cannot change once the job exists; runPolicy can."""
 
+    profile: (
+        Annotated[
+            str,
+            Field(pattern=CLAIM_PATTERN, max_length=253),
+            Form("must be the name of a DLTrainProfile", OBJECT_REMEDY),
+        ]
+        | None
+    ) = None
+    """The DLTrainProfile that fills in what the job leaves open. Default: the cluster's default profile, if any."""
     workers: Workers = Workers()
     """The pods that train."""
     scheduling: Scheduling = Scheduling()
