@@ -13,7 +13,7 @@ from typing import Any, Final
 from dltrain.api.base import STORED
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
-from dltrain.api.profile import DLTrainProfile, FieldLimit, ProfileSpec
+from dltrain.api.profile import DLTrainProfile, Egress, FieldLimit, ProfileSpec
 from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import AppliedProfile
 from dltrain.api.wording import Location, location_of, shown
@@ -161,6 +161,11 @@ def resolved(job: DLTrainJob) -> DLTrainJob:
 def profile_spec(profile: AppliedProfile) -> ProfileSpec:
     """The spec of a job's profile."""
     return stored_spec(json.dumps(profile.spec, sort_keys=True))
+
+
+def permitted_egress(job: DLTrainJob) -> tuple[Egress, ...]:
+    """What the pods of a job may reach by its profile."""
+    return profile_spec(job.status.profile).allow.egress if job.status.profile else ()
 
 
 @lru_cache(maxsize=256)

@@ -76,13 +76,28 @@ class HostPath(SpecModel):
     """Whether jobs may write to it."""
 
 
+class Egress(SpecModel):
+    """Addresses that the pods of jobs may reach."""
+
+    cidr: Annotated[
+        str,
+        Field(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$", max_length=49),
+        Form("must be a range of addresses", "write it as in 10.0.0.0/16, or 0.0.0.0/0 for every address"),
+    ]
+    """The range."""
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], Field(max_length=64)] = ()
+    """TCP ports. Default: every port and protocol."""
+
+
 class Permissions(SpecModel):
-    """What a job's pod template may do that jobs may not do by themselves."""
+    """What jobs may do that they may not do by themselves."""
 
     pod_security: Literal["restricted", "baseline", "privileged"] = "restricted"
     """The level of Kubernetes' Pod Security Standards that the template must satisfy."""
     host_paths: Annotated[tuple[HostPath, ...], Field(max_length=32)] = ()
     """Folders of the nodes that the template may mount. Default: none, unless podSecurity is privileged."""
+    egress: Annotated[tuple[Egress, ...], Field(max_length=64)] = ()
+    """What the pods may reach besides their own job, DNS, and where the job's data and storage are."""
 
 
 class ProfileSpec(SpecModel):
@@ -126,7 +141,7 @@ class ProfileSpec(SpecModel):
     limits: Annotated[tuple[FieldLimit, ...], Field(max_length=64)] = ()
     """What fields of a job may be."""
     allow: Permissions = Permissions()
-    """What the pod templates of jobs may do."""
+    """What jobs may do that they may not do by themselves."""
 
 
 class ProfileMetadata(Metadata):
