@@ -55,6 +55,8 @@ class ApiServer:
     folder: Path
     """Holds data, keys, logs and the kubeconfig."""
     programs: Path
+    options: tuple[str, ...] = ()
+    """Of the API server, besides the usual ones."""
     port: int = field(default_factory=free_port)
     etcd_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -140,6 +142,7 @@ class ApiServer:
             *(f"--token-auth-file={self.folder / 'tokens.csv'}", "--authorization-mode=RBAC"),
             *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
             "--service-account-issuer=https://kubernetes.default.svc",
+            *self.options,
             "--disable-admission-plugins=ServiceAccount",  # no controller makes the default service accounts
         ]
 

@@ -12,6 +12,7 @@ from dltrain.api.status import JobStatus
 from dltrain.names import HASH_ANNOTATION, pod_name
 from dltrain_operator.actions import NewPod, Plan, Target, with_status
 from dltrain_operator.children.config_map import job_config_map
+from dltrain_operator.children.gang import in_gang, pod_group
 from dltrain_operator.children.metadata import Manifest, hashed
 from dltrain_operator.children.network_policy import worker_network_policy
 from dltrain_operator.children.pod import Place, worker_pod
@@ -86,6 +87,7 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
+        group=pod_group(job, site.gangs),
         pods=tuple(new_pod(job, seat, status, site) for seat in seats if seat.create),
         remove=tuple(pod for seat in seats for pod in seat.remove),
         observe=target(job, seats[0], status),
@@ -218,7 +220,7 @@ def new_pod(job: DLTrainJob, seat: Seat, status: JobStatus, site: Site) -> NewPo
     """The pod that a worker is to get."""
     key_version = status.key_version or site.key_version
     place = Place(seat.index, seat.incarnation, key_version, status.attempt, status.restarts.user)
-    manifest = worker_pod(job, place, site.image)
+    manifest = in_gang(worker_pod(job, place, site.image), job, site.gangs)
     return NewPod(seat.index, seat.incarnation, manifest)
 
 
