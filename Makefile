@@ -57,6 +57,7 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
 	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }
+	$(RUN)python -m dltrain.api.reference profile | diff -u docs/reference/profile.md - || { echo "docs/reference/profile.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m dltrain.cli.reference | diff -u docs/reference/cli.md - || { echo "docs/reference/cli.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m helm.sources --check
 	$(UV) lock --check
@@ -72,6 +73,7 @@ crd: install  ## Generate manifests/crd.yaml from dltrain.api
 reference: install  ## Generate docs/reference from dltrain.api and dltrain.cli
 	@mkdir -p docs/reference
 	$(RUN)python -m dltrain.api.reference > docs/reference/job.md
+	$(RUN)python -m dltrain.api.reference profile > docs/reference/profile.md
 	$(RUN)python -m dltrain.cli.reference > docs/reference/cli.md
 
 docs: install  ## Build the documentation's site into dist/site; broken links are errors

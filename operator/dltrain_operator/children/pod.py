@@ -7,14 +7,13 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
+from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.overlay import overlay
 from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 from dltrain_operator.children.storage import end_seconds, storage_variables, storage_volume
 
-USER_ID: Final = 1000
-"""The user and group of everything in a worker pod."""
 STORAGE_VOLUME: Final = "storage"
 SOURCE_VOLUME: Final = "data-source"
 """A name of our own: that of the claim may be longer than a volume's, and have dots."""
@@ -94,14 +93,7 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": end_seconds(job.spec.storage),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         **placement(job),
         "containers": [worker_container(job, image)],
         "volumes": volumes(job),
@@ -124,11 +116,7 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
         "resources": workers.resources.to_dict(),
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [
             {"name": "job", "mountPath": names.JOB_DIR, "readOnly": True},
             {"name": "identity", "mountPath": names.IDENTITY_DIR, "readOnly": True},
