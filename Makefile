@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,7 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
 	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }
+	$(RUN)python -m dltrain.api.reference profile | diff -u docs/reference/profile.md - || { echo "docs/reference/profile.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m dltrain.cli.reference | diff -u docs/reference/cli.md - || { echo "docs/reference/cli.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m helm.sources --check
 	$(UV) lock --check
@@ -72,6 +73,7 @@ crd: install  ## Generate manifests/crd.yaml from dltrain.api
 reference: install  ## Generate docs/reference from dltrain.api and dltrain.cli
 	@mkdir -p docs/reference
 	$(RUN)python -m dltrain.api.reference > docs/reference/job.md
+	$(RUN)python -m dltrain.api.reference profile > docs/reference/profile.md
 	$(RUN)python -m dltrain.cli.reference > docs/reference/cli.md
 
 docs: install  ## Build the documentation's site into dist/site; broken links are errors
@@ -83,7 +85,7 @@ chart: install  ## Generate what helm/dltrain has from manifests/ and helm/sourc
 
 sbom: | $(UV)  ## Write what the images hold of Python as CycloneDX into dist/sbom
 	@mkdir -p dist/sbom
-	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra operator --preview-features sbom-export -o dist/sbom/operator.cdx.json
+	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra operator --extra ui --preview-features sbom-export -o dist/sbom/operator.cdx.json
 	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra trainer --extra data --extra compression --extra timm --preview-features sbom-export -o dist/sbom/trainer.cdx.json
 
 lock: | $(UV)  ## Resolve the dependencies again
@@ -91,6 +93,9 @@ lock: | $(UV)  ## Resolve the dependencies again
 
 faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (an hour)
 	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q --timeout=3600 tests/faults
+
+pythons: | $(UV)  ## Run the SDK's tests on newer versions of Python (root, debootstrap)
+	python3 -m tests.pythons $(UV)
 
 bench: install  ## Measure against a peer: make bench BENCH=first-light
 	@$(RUN)python -m tests.bench $(BENCH)

@@ -49,6 +49,8 @@ class Plan:
     """What the new status means to people."""
     children: tuple[Manifest, ...] = ()
     """Objects to create, or to apply where they exist."""
+    group: Manifest | None = None
+    """The PodGroup that new pods are members of."""
     pods: tuple[NewPod, ...] = ()
     """Pods to create, once the children and the identity exist."""
     remove: tuple[PodRecord, ...] = ()

@@ -20,7 +20,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
-from dltrain_operator.resources import METHODS, path_of, resource_of
+from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
 KEEPALIVE_SECONDS: Final = 75.0
@@ -127,6 +127,14 @@ class Cluster:
         """Read one object."""
         return await self._request("get", path_of(kind, namespace, name))
 
+    async def served(self, group: str) -> frozenset[str]:
+        """The resources of an API group and version, as in scheduling.k8s.io/v1beta1; none where it is not served."""
+        try:
+            answer = await self._request("get", f"/apis/{group}")
+        except NotFoundError:
+            return frozenset()
+        return frozenset(resource["name"] for resource in answer["resources"])
+
     async def pages(self, kind: str, namespace: str, selector: str) -> AsyncIterator[Object]:
         """Read a list page by page, each as the API answers it; all are of one moment.
 
@@ -146,7 +154,7 @@ class Cluster:
 
     async def create(self, manifest: Manifest) -> Object:
         """Create an object; never touches one that exists."""
-        path = path_of(manifest["kind"], manifest["metadata"]["namespace"])
+        path = path_of(kind_of(manifest), manifest["metadata"]["namespace"])
         strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
         return await self._request("create", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from dltrain.api.channel import GroupStatus
 from dltrain.api.status import Progress
 from dltrain_operator.observed import Notes, Observed
-from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
+from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, ProfileRecord, Record
 
 REMEMBERED_DELETIONS: Final = 4096
 """How many deleted objects are remembered, so that a late answer to a request does not bring one back."""
@@ -26,6 +26,7 @@ class Cache:
         self._owned: defaultdict[JobKey, dict[str, PodRecord | ChildRecord]] = defaultdict(dict)
         self._notes: defaultdict[JobKey, Notes] = defaultdict(Notes)
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._profiles: dict[str, ProfileRecord] = {}
 
     def put(self, record: Record) -> bool:
         """Store a record.
@@ -97,7 +98,38 @@ class Cache:
             children={record.kind: record for record in mine if isinstance(record, ChildRecord)},
             predecessor=len(mine) < len(owned),
             notes=self._notes.get(key, Notes()),
+            profiles=tuple(self._profiles.values()),
         )
+
+    def jobs(self) -> list[JobRecord]:
+        """Every job."""
+        return list(self._jobs.values())
+
+    def put_profile(self, record: ProfileRecord) -> bool:
+        """Store a profile; whether this tells anything new."""
+        old = self._profiles.get(record.name)
+        if record.uid in self._deleted or (old is not None and old.version > record.version):
+            return False
+        self._profiles[record.name] = record
+        return record != old
+
+    def remove_profile(self, record: ProfileRecord) -> bool:
+        """Forget a profile that is gone; whether it was known."""
+        self._remember_deletion(record.uid)
+        known = self._profiles.get(record.name)
+        if known is None or known.uid != record.uid:
+            return False
+        del self._profiles[record.name]
+        return True
+
+    def sweep_profiles(self, present: AbstractSet[str], version: int) -> bool:
+        """Forget the profiles that a complete list of that version no longer holds; whether there were any."""
+        stale = [each for each in self._profiles.values() if each.uid not in present and each.version <= version]
+        return bool([self.remove_profile(record) for record in stale])
+
+    def waiting(self) -> list[JobKey]:
+        """The jobs that may wait for a profile."""
+        return [key for key, job in self._jobs.items() if job.phase in {"", "Pending"}]
 
     def phases(self) -> Iterable[str]:
         """The phase of every job; empty for one without."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dltrain.api.channel import GroupStatus
-from dltrain_operator.records import ChildRecord, JobRecord, PodRecord
+from dltrain_operator.records import ChildRecord, JobRecord, PodRecord, ProfileRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,5 @@ class Observed:
     predecessor: bool = False
     """Whether objects of an earlier job of the same name are still there."""
     notes: Notes = Notes()
+    profiles: tuple[ProfileRecord, ...] = ()
+    """The profiles of the cluster."""

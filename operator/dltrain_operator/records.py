@@ -10,6 +10,9 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
+from dltrain.api.parse_profile import parse_profile
+from dltrain.api.profile import DLTrainProfile
+from dltrain.errors import SpecError
 
 Object = Mapping[str, Any]
 """An API object as JSON values."""
@@ -39,10 +42,15 @@ class JobRecord:
     """Identity, spec and status as compact JSON; parsed when needed, so that an idle job costs little memory."""
     phase: str = ""
     """The phase in its status; empty while it has none."""
+    profile: str = ""
+    """The profile in its status as JSON, kept once for all jobs that have the same; empty for none."""
 
     def load(self) -> dict[str, Any]:
         """The document as JSON values."""
-        return json.loads(self.document)  # type: ignore[no-any-return]  # always an object, see job_record
+        document: dict[str, Any] = json.loads(self.document)
+        if self.profile:
+            document["status"]["profile"] = json.loads(self.profile)
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,21 @@ class ChildRecord:
     """The hash of the content that it was last given."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileRecord:
+    """One DLTrainProfile."""
+
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    profile: DLTrainProfile | None
+    """The profile; None where it breaks the contract."""
+    trouble: str = ""
+    """What is wrong with it."""
+    default: bool = False
+    """Whether jobs that name none are to get it."""
+
+
 Record = JobRecord | PodRecord | ChildRecord
 
 
@@ -131,12 +154,14 @@ def job_record(job: Object) -> JobRecord:
     kept = {
         key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
     }
+    status = dict(job.get("status", {}))
+    profile = status.pop("profile", None)
     document = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": kept,
         "spec": job.get("spec", {}),
-        "status": job.get("status", {}),
+        "status": status,
     }
     return JobRecord(
         key=JobKey(metadata["namespace"], metadata["name"]),
@@ -144,8 +169,27 @@ def job_record(job: Object) -> JobRecord:
         version=int(metadata["resourceVersion"]),
         deleting="deletionTimestamp" in metadata,
         phase=sys.intern(job.get("status", {}).get("phase", "")),
-        document=json.dumps(document, separators=(",", ":"), sort_keys=True),
+        document=compact(document),
+        profile=sys.intern(compact(profile)) if profile else "",
     )
+
+
+def compact(value: Any) -> str:
+    """JSON in as few characters as possible, the same for equal values."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def profile_record(profile: Object) -> ProfileRecord:
+    """The record of a DLTrainProfile."""
+    metadata = profile["metadata"]
+    identity = metadata["name"], metadata["uid"], int(metadata["resourceVersion"])
+    kept = {key: metadata[key] for key in ("name", "generation", "creationTimestamp") if key in metadata}
+    spec = profile.get("spec", {})
+    default = bool(spec.get("default"))
+    try:
+        return ProfileRecord(*identity, parse_profile({"metadata": kept, "spec": spec}), default=default)
+    except SpecError as error:
+        return ProfileRecord(*identity, None, str(error), default)
 
 
 def pod_record(pod: Object) -> PodRecord | None:

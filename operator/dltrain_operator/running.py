@@ -12,6 +12,7 @@ from dltrain.api.status import JobStatus
 from dltrain.names import HASH_ANNOTATION, pod_name
 from dltrain_operator.actions import NewPod, Plan, Target, with_status
 from dltrain_operator.children.config_map import job_config_map
+from dltrain_operator.children.gang import in_gang, pod_group
 from dltrain_operator.children.metadata import Manifest, hashed
 from dltrain_operator.children.network_policy import worker_network_policy
 from dltrain_operator.children.pod import Place, worker_pod
@@ -95,6 +96,7 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
+        group=pod_group(job, site.gangs),
         pods=tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create),
         remove=(*surplus, *(pod for seat in seats for pod in seat.remove)),
         observe=target(job, seats[0], status),
@@ -240,7 +242,7 @@ def new_pod(job: DLTrainJob, seat: Seat, status: JobStatus, site: Site, avoid: t
     key_version = status.key_version or site.key_version
     avoid = () if seat.moved else avoid
     place = Place(seat.index, seat.incarnation, key_version, status.attempt, status.restarts.user, avoid)
-    manifest = worker_pod(job, place, site.image)
+    manifest = in_gang(worker_pod(job, place, site.image), job, site.gangs)
     return NewPod(seat.index, seat.incarnation, manifest)
 
 

@@ -36,6 +36,7 @@ class Reason(StrEnum):
 
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"
+    NO_PROFILE = "WaitingForProfile"
     PREDECESSOR = "WaitingForPredecessor"
     PENDING = "WaitingForWorkers"
     BLOCKED = "CreationFailed"
@@ -55,6 +56,7 @@ ORDER: Final[tuple[ConditionType, ...]] = ("Accepted", "Running", "InputBound", 
 Values = Sequence[tuple[ConditionType, bool]]
 """Conditions to set: (type, whether it holds)."""
 PHASES: Final[dict[str, Phase]] = {
+    Reason.NO_PROFILE: "Pending",
     Reason.PREDECESSOR: "Pending",
     Reason.PENDING: "Pending",
     Reason.BLOCKED: "Pending",

@@ -10,6 +10,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "DLTrainJob"
 PLURAL: Final = "dltrainjobs"
 SHORT_NAME: Final = "dltj"
+PROFILE_KIND: Final = "DLTrainProfile"
+PROFILE_PLURAL: Final = "dltrainprofiles"
+PROFILE_SHORT_NAME: Final = "dltp"
 
 # Labels on every object that belongs to a job.
 JOB_LABEL: Final = f"{GROUP}/job-name"

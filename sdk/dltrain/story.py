@@ -94,6 +94,7 @@ ADVICE: Final = {
     "Hang": "look at the stack in the lines above: the rank waits there for something that never comes",
     "NaN": "lower the learning rate, clip the gradients, or look for broken samples",
     "DataError": "correct the data, or the transforms, that the message names",
+    "StorageError": "see that the bucket can be reached and written with the pod's credentials",
     "WorkerLost": "see what became of the nodes (status.nodeFailures); runPolicy.lostPodsPerHour is the limit",
     "Resized": "nothing: the number of workers has changed",
     "Preempted": "give the job a higher priority, or nodes that are not taken away",

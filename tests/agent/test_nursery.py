@@ -61,12 +61,12 @@ async def test_ranks_are_children_of_the_agent_that_lead_a_session(nursery: Nurs
 
 async def test_ranks_have_an_environment_and_an_output_of_their_own(nursery: Nursery) -> None:
     assert await nursery.ready()
-    for environment, said in (
-        ({}, NO_JOB),
-        ({"DLTRAIN_JOB_FILE": "/nonexistent"}, "error: document: cannot read /nonexistent"),
+    for environment, code, said in (
+        ({}, 1, NO_JOB),
+        ({"DLTRAIN_JOB_FILE": "/nonexistent"}, EXIT_DO_NOT_RETRY, "error: document: cannot read /nonexistent"),
     ):
         rank, output = await forked(nursery, **environment)
-        assert await rank.exited == Exit(code=EXIT_DO_NOT_RETRY)
+        assert await rank.exited == Exit(code=code)
         await output.drain()
         assert output.tail[0].startswith(said)
 

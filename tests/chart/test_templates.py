@@ -73,6 +73,32 @@ def test_the_chart_installs_what_the_manifests_do_and_little_more() -> None:
     assert sorted(chart.keys() - plain.keys() - {"PodDisruptionBudget/dltrain-system/dltrain-operator"}) == MORE
 
 
+def test_the_web_page_of_the_chart_is_that_of_the_manifests() -> None:
+    chart = named(installed(webPage={"enabled": True}))
+    plain = named(objects((ROOT / "manifests/web-page.yaml").read_text()))
+    assert {name: without_metadata(chart[name]) for name in plain} == {
+        name: without_metadata(each) for name, each in plain.items()
+    }
+    assert chart.keys() - named(installed()).keys() == plain.keys()
+
+
+def test_a_web_page_of_one_namespace_has_no_right_elsewhere() -> None:
+    without = named(installed())
+    found = {
+        name: each
+        for name, each in named(installed(webPage={"enabled": True, "namespace": "ml"})).items()
+        if name not in without
+    }
+    assert sorted(found) == [
+        f"Deployment/{SYSTEM}/dltrain-web-page",
+        "Role/ml/dltrain-web-page",
+        "RoleBinding/ml/dltrain-web-page",
+        f"ServiceAccount/{SYSTEM}/dltrain-web-page",
+    ]
+    container = found[f"Deployment/{SYSTEM}/dltrain-web-page"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"][3:] == ["ui", "--bind", "127.0.0.1", "--namespace", "ml"]
+
+
 def test_the_chart_keeps_every_label_of_the_manifests() -> None:
     chart = named(installed())
     for name, each in manifests().items():
@@ -95,7 +121,7 @@ FILES = sorted(path.name for path in CHART.glob("values-*.yaml"))
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid_for_kubernetes(version: str) -> None:
-    texts = [render(), render({**EVERYTHING, "crds": {"install": False}})]
+    texts = [render(), render({**EVERYTHING, "webPage": {"enabled": True}, "crds": {"install": False}})]
     texts += [render({"crds": {"install": False}}, file) for file in FILES]
     command = [program("kubeconform"), "-strict", "-summary", "-kubernetes-version", version]
     done = subprocess.run(
@@ -126,9 +152,11 @@ def test_all_that_is_installed_has_the_common_labels_and_annotations() -> None:
     }
 
 
-def test_an_operator_of_some_namespaces_has_no_right_elsewhere() -> None:
+def test_an_operator_of_some_namespaces_may_elsewhere_read_profiles_only() -> None:
     found = named(installed(operator={"namespaces": ["ml", "research"]}, rbac={"userRoles": False}))
     assert sorted(name for name in found if "Role" in name) == [
+        "ClusterRole/dltrain-operator",
+        "ClusterRoleBinding/dltrain-operator",
         "Role/dltrain-system/dltrain-operator",
         "Role/ml/dltrain-operator-jobs",
         "Role/research/dltrain-operator-jobs",
@@ -137,7 +165,9 @@ def test_an_operator_of_some_namespaces_has_no_right_elsewhere() -> None:
         "RoleBinding/research/dltrain-operator-jobs",
     ]
     everywhere = named(installed())["ClusterRole/dltrain-operator"]
-    assert found["Role/ml/dltrain-operator-jobs"]["rules"] == everywhere["rules"]
+    beyond = found["ClusterRole/dltrain-operator"]["rules"]
+    assert [rule["resources"] for rule in beyond] == [["dltrainprofiles"]]
+    assert [*found["Role/ml/dltrain-operator-jobs"]["rules"], *beyond] == everywhere["rules"]
 
 
 def environment(**values: Any) -> dict[str, str]:
@@ -174,11 +204,14 @@ def test_the_name_of_an_image(image: dict[str, str], name: str) -> None:
 
 def test_definitions_are_kept_when_the_release_goes_unless_that_is_asked_for() -> None:
     policy = "helm.sh/resource-policy"
-    assert one(installed(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
-    assert policy not in one(installed(crds={"keep": False}), "CustomResourceDefinition")["metadata"].get(
-        "annotations", {}
-    )
-    assert not [each for each in installed(crds={"install": False}) if each["kind"] == "CustomResourceDefinition"]
+
+    def policies(**values: Any) -> list[str | None]:
+        definitions = [each for each in installed(**values) if each["kind"] == "CustomResourceDefinition"]
+        return [each["metadata"].get("annotations", {}).get(policy) for each in definitions]
+
+    assert policies() == ["keep", "keep"]
+    assert policies(crds={"keep": False}) == [None, None]
+    assert policies(crds={"install": False}) == []
 
 
 def test_without_a_registry_to_reach_no_image_comes_from_elsewhere() -> None:

@@ -77,7 +77,7 @@ def test_the_service_names_workers_before_they_are_ready() -> None:
     }
 
 
-def test_the_network_policy_admits_the_jobs_own_pods_and_the_operator() -> None:
+def test_the_network_policy_of_a_command() -> None:
     own_pods = {"podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}}}
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dltrain-system"}}}
     assert worker_network_policy(parsed(), "dltrain-system") == {
@@ -86,8 +86,14 @@ def test_the_network_policy_admits_the_jobs_own_pods_and_the_operator() -> None:
         "metadata": METADATA,
         "spec": {
             "podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}},
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [own_pods]}, {"from": [operator], "ports": [{"port": 7470, "protocol": "TCP"}]}],
+            "egress": [
+                {"to": [own_pods]},
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                {"ports": [{"port": 443, "protocol": "TCP"}]},
+                {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"port": 80, "protocol": "TCP"}]},
+            ],
         },
     }
 
@@ -211,6 +217,46 @@ def test_a_job_chooses_its_image_its_resources_and_its_storage() -> None:
     pod = worker_pod(job, PLACE, image="trainer:1")
     assert (container(pod)["image"], container(pod)["resources"]["limits"]) == ("mine:2", limits)
     assert pod["spec"]["volumes"][-1] == {"name": "storage", "persistentVolumeClaim": {"claimName": "models"}}
+
+
+BUCKET = {
+    "uri": "s3://models/team",
+    "s3": {"endpoint": "http://minio:9000", "region": "eu-central-1", "secretName": "bucket-keys"},
+}
+
+
+def test_pods_of_a_job_with_a_bucket_refer_to_its_secret_and_have_time_to_send() -> None:
+    pod, plain = worker_pod(parsed(storage=BUCKET), PLACE, image="a"), worker_pod(parsed(), PLACE, image="a")
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    found = [
+        each for each in container(pod)["env"] if each["name"] not in {each["name"] for each in container(plain)["env"]}
+    ]
+    assert found == [
+        {"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"},
+        {"name": "AWS_REGION", "value": "eu-central-1"},
+        {"name": "AWS_DEFAULT_REGION", "value": "eu-central-1"},
+        *(
+            {
+                "name": key,
+                "valueFrom": {
+                    "secretKeyRef": {
+                        "name": "bucket-keys",
+                        "key": key,
+                        **({"optional": True} if key.endswith("TOKEN") else {}),
+                    }
+                },
+            }
+            for key in keys
+        ),
+    ]
+    assert pod["spec"]["volumes"] == plain["spec"]["volumes"]
+    graces = [each["spec"]["terminationGracePeriodSeconds"] for each in (pod, plain)]
+    assert graces == [120, 30]
+
+
+def test_a_bucket_without_settings_is_reached_with_the_pod_s_own_identity() -> None:
+    pod, plain = worker_pod(parsed(storage={"uri": "s3://m2x"}), PLACE, image="a"), worker_pod(parsed(), PLACE, "a")
+    assert container(pod)["env"] == container(plain)["env"]
 
 
 def reading(source: str, storage: str | None = None, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from dltrain.api.crd import COLUMNS, custom_resource_definition
+from dltrain.api.crd import COLUMNS, custom_resource_definition, profile_resource_definition
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
 from dltrain.client import Client
@@ -28,7 +28,10 @@ alike = settings(
 
 
 def test_the_manifest_is_what_the_models_generate() -> None:
-    assert yaml.safe_load(MANIFEST.read_text()) == custom_resource_definition()
+    assert list(yaml.safe_load_all(MANIFEST.read_text())) == [
+        custom_resource_definition(),
+        profile_resource_definition(),
+    ]
 
 
 def every_schema(schema: dict[str, Any]) -> list[dict[str, Any]]:
@@ -65,7 +68,7 @@ def test_it_is_installed_with_a_structural_schema(api_server: ApiServer) -> None
 
 def test_its_short_name_and_category(api_server: ApiServer) -> None:
     resources = {each["name"]: each for each in api_server.request("GET", "/apis/dltrain.io/v1alpha1")["resources"]}
-    assert set(resources) == {"dltrainjobs", "dltrainjobs/status", "dltrainjobs/scale"}
+    assert set(resources) == {"dltrainjobs", "dltrainjobs/status", "dltrainjobs/scale", "dltrainprofiles"}
     told = resources["dltrainjobs"]
     assert (told["shortNames"], told["categories"], told["namespaced"]) == (["dltj"], ["all"], True)
 

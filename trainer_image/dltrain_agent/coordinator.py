@@ -39,7 +39,7 @@ from dltrain_agent.processes import Exit
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.settings import Settings
 from dltrain_agent.state import Bounds, Group
-from dltrain_agent.summary import address_of, group_status
+from dltrain_agent.summary import address_of, group_status, is_unsent
 from dltrain_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,14 @@ class Coordinator:
                 self._act(action, channel)
             event, channel = await self._events.get()
             self._group, actions = g.step(self._group, event)
+            if self._group.state == "succeeded" and (trouble := await self._worker.store_all(self._storing_seconds)):
+                self._group, actions = g.not_stored(self._group, trouble)
+
+    @property
+    def _storing_seconds(self) -> float:
+        """Seconds that the end of a job that went well waits for its bucket."""
+        storage = self._settings.job.spec.storage
+        return storage.bucket.finish_seconds if storage else 0.0
 
     def rank_exited(self, attempt: int, ended: RankExit) -> None:
         """A rank of this worker has ended."""
@@ -100,6 +108,8 @@ class Coordinator:
     def reported(self, report: Report, now: datetime) -> None:
         """A rank of this worker reports."""
         job, local = self._settings.job, self._settings.local
+        if is_unsent(report, job, local=local):
+            return
         self._reported = fold(self._reported, report, now, lambda path: address_of(path, job, local=local))
         self.board.post(self.status)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dltrain.api.channel import Join
+from dltrain.api.status import Failure
 from dltrain.names import EXIT_DO_NOT_RETRY
 from dltrain_agent.causes import is_consequence, is_final, loss_of, resizing, root_cause
 from dltrain_agent.events import (
@@ -220,3 +221,9 @@ def judge(group: Group) -> Step:
     if restarts > group.backoff_limit or is_final(failure, before):
         return replace(group, state="failed", user_restarts=restarts - 1), (FinishJob(EXIT_DO_NOT_RETRY),)
     return gather(replace(group, state="gathering", last_restart=failure))
+
+
+def not_stored(group: Group, trouble: str) -> Step:
+    """What follows when every rank has ended well, and what they made cannot be stored: the job has failed."""
+    failure = Failure(reason="StorageError", message=trouble, attempt=group.number)
+    return replace(group, state="failed", failure=failure), (FinishJob(EXIT_DO_NOT_RETRY),)

@@ -7,15 +7,13 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
+from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.overlay import overlay
 from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
+from dltrain_operator.children.storage import end_seconds, storage_variables, storage_volume
 
-USER_ID: Final = 1000
-"""The user and group of everything in a worker pod."""
-GRACE_SECONDS: Final = 30
-"""How long a worker may take to end: time for a last checkpoint."""
 STORAGE_VOLUME: Final = "storage"
 SOURCE_VOLUME: Final = "data-source"
 """A name of our own: that of the claim may be longer than a volume's, and have dots."""
@@ -94,15 +92,8 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "terminationGracePeriodSeconds": end_seconds(job.spec.storage),
+        "securityContext": dict(POD_SECURITY),
         **placement(job),
         "containers": [worker_container(job, image)],
         "volumes": volumes(job),
@@ -117,16 +108,15 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
         "image": workers.image or image,
         "command": ["python3", "-m", "dltrain_agent"],
         "workingDir": names.WORKSPACE_DIR,
-        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
+        "env": [
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a volume of the pod's own
+            *storage_variables(job.spec.storage),
+        ],
         "ports": [{"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"}],
         "resources": workers.resources.to_dict(),
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [
             {"name": "job", "mountPath": names.JOB_DIR, "readOnly": True},
             {"name": "identity", "mountPath": names.IDENTITY_DIR, "readOnly": True},
@@ -141,15 +131,13 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
 
 def volumes(job: DLTrainJob) -> list[Manifest]:
     """The volumes of a worker pod."""
-    storage = job.spec.storage
-    claim = {"persistentVolumeClaim": {"claimName": storage.claim_name}} if storage else {"emptyDir": {}}
     return [
         {"name": "job", "configMap": {"name": job.name}},
         {"name": "identity", "secret": {"secretName": identity_secret_name(job), "defaultMode": 0o440}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "workspace", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        {"name": STORAGE_VOLUME, **claim},
+        {"name": STORAGE_VOLUME, **storage_volume(job.spec.storage)},
         *source_volumes(job),
     ]
 

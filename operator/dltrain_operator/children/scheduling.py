@@ -7,8 +7,8 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest
-from dltrain_operator.children.overlay import overlay
 
 KUEUE: Final = "kueue.x-k8s.io"
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"

@@ -11,9 +11,10 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import Checkpoint, Elastic, Guards, RunPolicy, Storage
-from dltrain.api.scheduling import Scheduling
+from dltrain.api.policy import CLAIM_PATTERN, Checkpoint, Elastic, Guards, RunPolicy
+from dltrain.api.scheduling import OBJECT_REMEDY, Scheduling
 from dltrain.api.status import JobStatus
+from dltrain.api.storage import Storage
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
 
@@ -110,7 +111,7 @@ class JobSpec(SpecModel):
                 holds=None,
                 message=f"must not add or remove {name} once created; delete the job and submit it anew",
             )
-            for name in ("pipeline", "command", "storage", "elastic")
+            for name in ("profile", "pipeline", "command", "storage", "elastic")
         ),
         Rule(
             cel="has(self.elastic) || self.workers.replicas == oldSelf.workers.replicas",
@@ -139,10 +140,21 @@ class JobSpec(SpecModel):
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards", "elastic"}
+        {
+            *("profile", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards", "elastic"),
+        }
     )
     """Fields that cannot change once the job exists; runPolicy can, and workers.replicas of an elastic job."""
 
+    profile: (
+        Annotated[
+            str,
+            Field(pattern=CLAIM_PATTERN, max_length=253),
+            Form("must be the name of a DLTrainProfile", OBJECT_REMEDY),
+        ]
+        | None
+    ) = None
+    """The DLTrainProfile that fills in what the job leaves open. Default: the cluster's default profile, if any."""
     workers: Workers = Workers()
     """The pods that train."""
     scheduling: Scheduling = Scheduling()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
 
 from dltrain.api.base import STORED
 from dltrain.api.job import DLTrainJob
+from dltrain.api.problems import problems
 from dltrain.api.text import plain_json, read_text
-from dltrain.api.wording import broken_rule, problem_of, shown
+from dltrain.api.wording import problem_of
 from dltrain.errors import ClusterError, Problem, SpecError
 
+Model = TypeVar("Model", bound=BaseModel)
 ALWAYS_WRITTEN: Final = ("apiVersion", "kind")
 """Fields that a text must have, as the API server demands; values made in Python may leave them out."""
 
@@ -62,9 +63,12 @@ def parse_document(values: Mapping[str, Any]) -> DLTrainJob:
     Raises:
         SpecError: it is not one valid job; holds all problems.
     """
-    return job_of_values(
-        values, [problem_of("missing", (name,), {}, "") for name in ALWAYS_WRITTEN if not values.get(name)]
-    )
+    return job_of_values(values, unwritten(values))
+
+
+def unwritten(values: Mapping[str, Any]) -> list[Problem]:
+    """What every document must say and this one does not."""
+    return [problem_of("missing", (name,), {}, "") for name in ALWAYS_WRITTEN if not values.get(name)]
 
 
 def job_of_values(values: Mapping[str, Any], known: list[Problem]) -> DLTrainJob:
@@ -77,15 +81,29 @@ def job_of_values(values: Mapping[str, Any], known: list[Problem]) -> DLTrainJob
     Raises:
         SpecError: there is a problem; holds all.
     """
+    return model_of_values(DLTrainJob, values, known)
+
+
+def model_of_values(model: type[Model], values: Mapping[str, Any], known: list[Problem]) -> Model:
+    """Make an object of the contract of plain values.
+
+    Args:
+        model: the kind of object.
+        values: the document.
+        known: what is known to be wrong with it.
+
+    Raises:
+        SpecError: there is a problem; holds all.
+    """
     try:
-        job = DLTrainJob.model_validate_json(json.dumps(values), strict=True)
+        made = model.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        raise SpecError(sorted({*known, *problems(error)}, key=lambda problem: problem.path)) from error
+        raise SpecError(sorted({*known, *problems(error, model)}, key=lambda problem: problem.path)) from error
     except (TypeError, ValueError, RecursionError) as error:  # bytes, sets, anchors within themselves
         raise SpecError([Problem("", f"holds what JSON cannot: {error}", remedy="write plain values")]) from error
     if known:
         raise SpecError(known)
-    return job
+    return made
 
 
 def stored_job(manifest: Mapping[str, Any]) -> DLTrainJob:
@@ -102,25 +120,3 @@ def stored_job(manifest: Mapping[str, Any]) -> DLTrainJob:
         name = manifest.get("metadata", {}).get("name", "")
         first = next(problems(error))
         raise ClusterError(f"job {name} was stored by another version of dltrain: {first}; upgrade this one") from error
-
-
-def problems(error: ValidationError) -> Iterator[Problem]:
-    """Each problem of a validation error, in the user's own field names."""
-    details = error.errors(include_url=False)
-    for detail in (one for one in details if not follows_from_another(one, details)):
-        context = detail.get("ctx", {})
-        if detail["type"] == "rule":
-            at, found = context.get("at", ()), context.get("found", shown(detail["input"]))
-            yield broken_rule((*detail["loc"], *at), detail["msg"], found)
-        else:
-            message = detail["msg"][:1].lower() + detail["msg"][1:]
-            value = shown(context.get("actual_length", detail["input"]))  # of a list that is too short or too long
-            yield problem_of(detail["type"], detail["loc"], {"msg": message, **context}, value)
-
-
-def follows_from_another(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is only too short because its entries, which are told of anyway, do not count."""
-    length = len(detail["loc"])
-    return detail["type"] == "too_short" and any(
-        len(other["loc"]) > length and other["loc"][:length] == detail["loc"] for other in details
-    )

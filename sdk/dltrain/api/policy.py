@@ -1,4 +1,4 @@
-"""How a job is run: retries, deadlines, clean-up, checkpoints and storage."""
+"""How a job is run: retries, deadlines, clean-up and checkpoints."""
 
 from __future__ import annotations
 
@@ -87,14 +87,3 @@ class Elastic(SpecModel):
     """To how many workers the job may be scaled."""
     rejoin_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """How long training waits for a worker that is missing before it goes on without it."""
-
-
-class Storage(SpecModel):
-    """Where checkpoints and artefacts are kept."""
-
-    claim_name: Annotated[
-        str,
-        Field(pattern=CLAIM_PATTERN, max_length=253),
-        Form("must be the name of a PersistentVolumeClaim", "write lower-case letters, digits, dashes and dots"),
-    ]
-    """A PersistentVolumeClaim of the job's namespace, mounted at /storage; ReadWriteMany for pods on several nodes."""

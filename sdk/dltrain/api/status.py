@@ -17,6 +17,7 @@ FailureReason = Literal[
     "Hang",
     "NaN",
     "DataError",
+    "StorageError",
     "WorkerLost",
     "Resized",
     "Preempted",
@@ -240,6 +241,17 @@ class Failure(StatusModel):
     """Its last lines of output."""
 
 
+class AppliedProfile(StatusModel):
+    """The DLTrainProfile that a job got when the operator first saw it; later changes of it do not reach the job."""
+
+    name: str
+    """Its name."""
+    generation: int = 0
+    """The generation of its spec."""
+    spec: dict[str, Any] = {}
+    """Its spec, as it was."""
+
+
 class JobStatus(StatusModel):
     """What has become of a job."""
 
@@ -249,6 +261,8 @@ class JobStatus(StatusModel):
     """What holds now; wait for Complete or Failed."""
     observed_generation: int = 0
     """The spec's generation that this status was derived from."""
+    profile: AppliedProfile | None = None
+    """The DLTrainProfile that the job got; nothing where it got none."""
     workers: WorkerCounts = WorkerCounts()
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()

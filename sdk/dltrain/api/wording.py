@@ -33,10 +33,13 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "too_short": ("must have {min_length} or more entries", "add what is missing"),
     "too_long": ("must have {max_length} or fewer entries", "remove some"),
     "int_type": ("must be a whole number", "write digits only, without quotes"),
+    "int_parsing": ("must be a whole number", "write digits only"),
     "int_from_float": ("must be a whole number", "remove the fraction"),
     "float_type": ("must be a number", "write digits only, as in 0.1, without quotes"),
+    "float_parsing": ("must be a number", "write digits only, as in 0.1"),
     "finite_number": ("must be a finite number", "write digits only, as in 0.1, without quotes"),
     "bool_type": ("must be true or false", "write true or false, without quotes"),
+    "bool_parsing": ("must be true or false", "write True or False"),
     "string_type": ("must be text", "put it in quotes"),
     "datetime_parsing": ("must be a time", "write it as in 2026-01-31T12:00:00Z"),
     "model_type": ("must be a mapping", "write its fields below it, indented"),
@@ -48,7 +51,9 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
 """pydantic's type of error -> rule and remedy, with the error's context as fields."""
 
 
-def problem_of(kind: str, location: Location, context: Mapping[str, Any], value: str) -> Problem:
+def problem_of(
+    kind: str, location: Location, context: Mapping[str, Any], value: str, root: type[BaseModel] = DLTrainJob
+) -> Problem:
     """A problem in our words.
 
     Args:
@@ -56,14 +61,15 @@ def problem_of(kind: str, location: Location, context: Mapping[str, Any], value:
         location: where it was found.
         context: the numbers or words that the rule mentions, by pydantic's names; `msg` for rules unknown here.
         value: what was found, as `shown` gives it.
+        root: the model that the location begins at.
     """
     rule, remedy = RULES.get(kind, ("{msg}", "correct the value"))
-    form = form_at(location)
+    form = form_at(location, root)
     if form is not None and (kind in {"string_pattern_mismatch", "string_too_short"} or kind.endswith("_type")):
         rule, remedy = form.rule, near_word(value, form.known) or form.remedy
     told = {name: plain(part) for name, part in context.items()}
     if kind == "extra_forbidden":
-        told["choice"] = nearest_field(location)
+        told["choice"] = nearest_field(location, root)
     if kind == "literal_error":
         told["choice"] = nearest_choice(value, context["expected"])
     return Problem(dotted(location), rule.format(**told), value, remedy.format(**told))
@@ -109,9 +115,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN_VALUE_LENGTH else f"{text[: SHOWN_VALUE_LENGTH - 3]}..."
 
 
-def nearest_field(location: Location) -> str:
+def nearest_field(location: Location, root: type[BaseModel] = DLTrainJob) -> str:
     """What to write instead of an unknown field."""
-    word, fields = str(location[-1]), field_names(location[:-1])
+    word, fields = str(location[-1]), field_names(location[:-1], root)
     near = difflib.get_close_matches(word, fields, n=1) or [
         field for field in fields if len(word) > 2 and word.lower() in field.lower()
     ]
@@ -140,27 +146,29 @@ def near_word(value: str, words: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def field_names(location: Location) -> list[str]:
+def field_names(location: Location, root: type[BaseModel] = DLTrainJob) -> list[str]:
     """The names, as in YAML, of the fields that the contract has at a location."""
-    model = model_at(location)
+    model = model_at(location, root)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def model_at(location: Location) -> type[BaseModel]:
+def model_at(location: Location, root: type[BaseModel] = DLTrainJob) -> type[BaseModel]:
     """The innermost model on the way to a location."""
-    models: list[type[BaseModel]] = [DLTrainJob, *(model for _, model in way_to(location) if model is not None)]
+    models: list[type[BaseModel]] = [root, *(model for _, model in way_to(location, root) if model is not None)]
     return models[-1]
 
 
-def form_at(location: Location) -> Form | None:
+def form_at(location: Location, root: type[BaseModel] = DLTrainJob) -> Form | None:
     """What the field at a location must look like, where the contract has words for it."""
-    fields = [field for field, _ in way_to(location)]
+    fields = [field for field, _ in way_to(location, root)]
     return next(forms_in(fields[-1]), None) if fields else None
 
 
-def way_to(location: Location) -> Iterator[tuple[FieldInfo, type[BaseModel] | None]]:
+def way_to(
+    location: Location, root: type[BaseModel] = DLTrainJob
+) -> Iterator[tuple[FieldInfo, type[BaseModel] | None]]:
     """The fields of the contract on the way to a location, each with the model below it, if there is one."""
-    model: type[BaseModel] | None = DLTrainJob
+    model: type[BaseModel] | None = root
     for part in location:
         if isinstance(part, int):
             continue

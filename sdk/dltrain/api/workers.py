@@ -115,6 +115,11 @@ class Resources(SpecModel):
         ]
 
 
+IMAGE_FORM: Final = Form(
+    "must be the name of an image", "write it without spaces, as in registry.example.com/trainer:1.0"
+)
+
+
 class Workers(SpecModel):
     """The pods that train; all are alike."""
 
@@ -133,14 +138,7 @@ class Workers(SpecModel):
     """How many worker pods to run; may change while the job runs, if spec.elastic is set."""
     slots_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Ranks (training processes) per pod. Default: its nvidia.com/gpu limit, else 1."""
-    image: (
-        Annotated[
-            str,
-            Field(pattern=r"^\S+$", max_length=512),
-            Form("must be the name of an image", "write it without spaces, as in registry.example.com/trainer:1.0"),
-        ]
-        | None
-    ) = None
+    image: Annotated[str, Field(pattern=r"^\S+$", max_length=512), IMAGE_FORM] | None = None
     """The container image; it must contain dltrain's agent. Default: the operator's trainer image."""
     resources: Resources = Resources()
     """The compute resources of each worker."""
