@@ -38,7 +38,7 @@ from dltrain_agent.launch import TCP_FABRIC, mpirun_command
 from dltrain_agent.processes import Exit
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.settings import Settings
-from dltrain_agent.state import Bounds, Group
+from dltrain_agent.state import first_group
 from dltrain_agent.summary import address_of, group_status, is_unsent
 from dltrain_agent.worker import Worker
 
@@ -291,18 +291,3 @@ class Coordinator:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-
-
-def first_group(settings: Settings) -> Group:
-    """The group as a new coordinator finds it: with nobody but itself."""
-    spec = settings.job.spec
-    elastic = None if settings.local else spec.elastic
-    return Group(
-        replicas=settings.replicas,
-        slots=settings.slots,
-        backoff_limit=spec.run_policy.backoff_limit,
-        bounds=Bounds(elastic.min_replicas, elastic.max_replicas) if elastic else None,
-        number=settings.past_attempts,
-        user_restarts=settings.user_restarts,
-        members={0: settings.incarnation},
-    )
