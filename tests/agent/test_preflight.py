@@ -70,7 +70,7 @@ def test_the_drivers_version_is_read(tmp_path: Path) -> None:
 
 
 async def test_a_member_is_compared_with_the_first_pod(tmp_path: Path) -> None:
-    inspection = Inspection(settings(tmp_path, job(), local=False))
+    inspection = Inspection(settings(tmp_path, job(preflight=True), local=False))
     await inspection.begin()
     facts = await look(tmp_path, 1, stored=False)
     behind = facts.model_copy(update={"time": facts.time - 100})
@@ -82,9 +82,6 @@ async def test_a_member_is_compared_with_the_first_pod(tmp_path: Path) -> None:
 
 
 async def test_nobody_looks_where_the_job_says_so(tmp_path: Path) -> None:
-    spec = job()
-    guards = spec.spec.guards.model_copy(update={"preflight": False})
-    quiet = spec.model_copy(update={"spec": spec.spec.model_copy(update={"guards": guards})})
-    inspection = Inspection(settings(tmp_path, quiet, local=False))
+    inspection = Inspection(settings(tmp_path, job(preflight=False), local=False))
     await inspection.begin()
     assert inspection.problems is None
