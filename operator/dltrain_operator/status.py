@@ -147,7 +147,7 @@ def absorbed(status: JobStatus, group: GroupStatus | None, now: datetime) -> Job
         return status
     said = {
         name: value
-        for name in ("progress", "checkpoint", "results", "failure", "last_restart")
+        for name in ("progress", "checkpoint", "results", "failure", "last_restart", "preflight")
         if (value := getattr(group, name)) is not None
     }
     counted = with_restarts(status, max(status.restarts.user, group.user_restarts), status.restarts.infrastructure)

@@ -63,6 +63,11 @@ def course(job: DLTrainJob) -> Iterator[str]:
         yield f"Its ranks were started again {times(restarts.user)} after errors of their own."
     if restarts.infrastructure:
         yield f"{times(restarts.infrastructure).capitalize()} a worker was lost and replaced; that costs no retry."
+    for node in status.node_failures or ():
+        avoided = f"; the job avoids it until {node.avoid_until:%H:%M} UTC" if node.avoid_until else ""
+        yield f"Node {node.node} lost a worker {times(node.count)}, the last time by {node.reason}{avoided}."
+    for slow in (progress.stragglers or ()) if progress is not None else ():
+        yield f"Rank {slow.rank} computes {slow.slowdown:g} times as long as the others, which wait for it."
     if status.checkpoint is not None and status.phase != "Succeeded":
         yield f"The newest checkpoint is of step {status.checkpoint.step}: {status.checkpoint.uri}"
 
@@ -90,7 +95,8 @@ ADVICE: Final = {
     "NaN": "lower the learning rate, clip the gradients, or look for broken samples",
     "DataError": "correct the data, or the transforms, that the message names",
     "StorageError": "see that the bucket can be reached and written with the pod's credentials",
-    "WorkerLost": "see what became of the node; the job's other workers were fine",
+    "WorkerLost": "see what became of the nodes (status.nodeFailures); runPolicy.lostPodsPerHour is the limit",
+    "Resized": "nothing: the number of workers has changed",
     "Preempted": "give the job a higher priority, or nodes that are not taken away",
     "LaunchFailed": "see that the image has what the ranks need: mpirun, Python and the command",
     "DeadlineExceeded": "raise runPolicy.activeDeadlineSeconds, or make the job smaller",

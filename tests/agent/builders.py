@@ -10,7 +10,7 @@ from dltrain.api.parse import parse_job
 from dltrain_agent.settings import Settings
 
 
-def job(*command: str, replicas: int = 2, backoff_limit: int = 0) -> DLTrainJob:
+def job(*command: str, replicas: int = 2, backoff_limit: int = 0, preflight: bool = False) -> DLTrainJob:
     """A command job."""
     return parse_job(
         {
@@ -19,6 +19,7 @@ def job(*command: str, replicas: int = 2, backoff_limit: int = 0) -> DLTrainJob:
                 "workers": {"replicas": replicas},
                 "command": list(command or ("true",)),
                 "runPolicy": {"backoffLimit": backoff_limit},
+                "guards": {"preflight": preflight},
             },
         }
     )

@@ -47,7 +47,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"everySeconds": 60, "keep": 3},
-            "guards": {"noProgressSeconds": 600, "failOnNaN": True, "memberLostSeconds": 30},
+            "guards": {"noProgressSeconds": 600, "failOnNaN": True, "preflight": True, "memberLostSeconds": 30},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,

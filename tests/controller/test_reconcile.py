@@ -39,8 +39,8 @@ class FaultyCluster:
         answer = self._answer(f"apply {subresource}".strip(), manifest)
         return {**self.job, **answer, "metadata": {**self.job["metadata"], **answer["metadata"]}}
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> dict[str, Any]:
-        self._note("delete", kind)
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> dict[str, Any]:
+        self._note("delete by force" if force else "delete", kind)
         return {"kind": "Status", "metadata": {}}
 
     def _answer(self, verb: str, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +170,14 @@ async def test_a_pod_that_is_gone_already_needs_no_deletion() -> None:
     await bench.look(KEY)
     assert ("delete", "Pod") in bench.cluster.asked
     assert bench.phase() == "Suspended"
+
+
+async def test_a_pod_whose_kubelet_is_gone_is_deleted_by_force() -> None:
+    bench = Bench(policy={"suspend": True})
+    bench.cache.put(pod(0, unreachable=True))
+    await bench.look(KEY)
+    assert ("delete by force", "Pod") in bench.cluster.asked
+    assert ("delete", "Pod") not in bench.cluster.asked
 
 
 async def test_a_job_that_is_gone_is_not_looked_at() -> None:

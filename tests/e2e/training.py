@@ -73,7 +73,11 @@ def steps_done(job: DLTrainJob) -> int:
 def account(space: Space, job: DLTrainJob, into: Path) -> Account:
     """What a finished job has stored."""
     with reader(space) as claim:
-        stored = claim.copy(f"{job.name}-{job.metadata.uid[:8]}", into)
+        return read_account(claim.copy(f"{job.name}-{job.metadata.uid[:8]}", into))
+
+
+def read_account(stored: Path) -> Account:
+    """What the folder of a finished job holds."""
     lines = [json.loads(line) for line in (stored / "metrics.jsonl").read_text().splitlines()]
     metrics = json.loads((stored / "results.json").read_text())["metrics"]
     return Account(

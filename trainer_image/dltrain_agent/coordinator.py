@@ -33,11 +33,12 @@ from dltrain_agent import events as e
 from dltrain_agent import group as g
 from dltrain_agent.board import StatusBoard
 from dltrain_agent.causes import SETTLE_SECONDS
+from dltrain_agent.inspection import Inspection
 from dltrain_agent.launch import TCP_FABRIC, mpirun_command
 from dltrain_agent.processes import Exit
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.settings import Settings
-from dltrain_agent.state import Bounds, Group
+from dltrain_agent.state import first_group
 from dltrain_agent.summary import address_of, group_status, is_unsent
 from dltrain_agent.worker import Worker
 
@@ -63,6 +64,7 @@ class Coordinator:
         self._members: dict[int, Channel] = {}
         self._daemons: dict[int, asyncio.Future[Exit]] = {}
         self._heard: dict[int, float] = {}
+        self._inspection = Inspection(settings)
         self._reported = Reported()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: set[asyncio.Task[None]] = set()
@@ -73,10 +75,12 @@ class Coordinator:
     @property
     def status(self) -> GroupStatus:
         """What is known of the job now."""
-        return group_status(self._group, self._reported)
+        return group_status(self._group, self._reported, self._inspection.problems)
 
     async def run(self) -> int:
         """Run the job to its end; returns the exit code."""
+        if not self._group.number:
+            await self._inspection.begin()
         self._group, actions = g.begin(self._group)
         channel: Channel | None = None
         while True:
@@ -130,6 +134,8 @@ class Coordinator:
                 raise ChannelError(f"{channel.peer}: a {channel.role or 'stranger'} may not send {first.type}")
 
     async def _serve_member(self, channel: Channel, join: Join) -> None:
+        if not self._group.number:
+            await self._inspection.compare(channel.peer, join)
         self._put(e.Joined(join), channel)
         try:
             async for message in channel:
@@ -285,18 +291,3 @@ class Coordinator:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-
-
-def first_group(settings: Settings) -> Group:
-    """The group as a new coordinator finds it: with nobody but itself."""
-    spec = settings.job.spec
-    elastic = None if settings.local else spec.elastic
-    return Group(
-        replicas=settings.replicas,
-        slots=settings.slots,
-        backoff_limit=spec.run_policy.backoff_limit,
-        bounds=Bounds(elastic.min_replicas, elastic.max_replicas) if elastic else None,
-        number=settings.past_attempts,
-        user_restarts=settings.user_restarts,
-        members={0: settings.incarnation},
-    )

@@ -25,6 +25,7 @@ from dltrain.channel import Channel, open_channel
 from dltrain.errors import ChannelError
 from dltrain.heartbeat import heartbeats
 from dltrain_agent.launch import RefusedLineError, prted_command
+from dltrain_agent.preflight import look
 from dltrain_agent.processes import Exit
 from dltrain_agent.settings import Settings
 from dltrain_agent.worker import Worker
@@ -83,7 +84,7 @@ class Member:
         Raises:
             ChannelError: the connection is lost.
         """
-        await channel.send(self._join())
+        await channel.send(await self._join())
         async for message in channel:
             match message:
                 case Welcome():
@@ -103,8 +104,12 @@ class Member:
                     raise ChannelError(f"{channel.peer}: sent {message.type}, which is not for members")
         raise AssertionError("a channel ends by raising ChannelError")
 
-    def _join(self) -> Join:
+    async def _join(self) -> Join:
+        settings, spec = self._settings, self._settings.job.spec
+        looks = spec.guards.preflight and not self._attempt  # a restart is not held up by it
+        stored = spec.storage is not None
         return Join(
+            facts=await look(settings.output, settings.slots, stored=stored) if looks else None,
             index=self._settings.index,
             incarnation=self._settings.incarnation,
             slots=self._settings.slots,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dltrain.api.channel import RankExit
 from dltrain.api.status import Failure
+from dltrain_agent.settings import Settings
 
 State = Literal["gathering", "running", "ending", "succeeded", "failed"]
 
@@ -102,3 +103,18 @@ class Group:
         attempt = self.attempt
         ranks_well = all(rank.exit_code == 0 for rank in attempt.exits)
         return ranks_well and not attempt.lost and attempt.launcher in {None, "exit code 0"}
+
+
+def first_group(settings: Settings) -> Group:
+    """The group as a new coordinator finds it: with nobody but itself."""
+    spec = settings.job.spec
+    elastic = None if settings.local else spec.elastic
+    return Group(
+        replicas=settings.replicas,
+        slots=settings.slots,
+        backoff_limit=spec.run_policy.backoff_limit,
+        bounds=Bounds(elastic.min_replicas, elastic.max_replicas) if elastic else None,
+        number=settings.past_attempts,
+        user_restarts=settings.user_restarts,
+        members={0: settings.incarnation},
+    )

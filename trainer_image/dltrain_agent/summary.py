@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,9 @@ MAX_TERMINATION_BYTES: Final = 4096
 """What Kubernetes keeps of a termination message."""
 
 
-def group_status(group: Group, reported: Reported) -> GroupStatus:
+def group_status(
+    group: Group, reported: Reported, problems: Mapping[int, tuple[str, ...]] | None = None
+) -> GroupStatus:
     """The status of a group, whose members present include the coordinator.
 
     An attempt that ends well is told as running until the job is over: nobody should think that it is started again.
@@ -28,6 +31,7 @@ def group_status(group: Group, reported: Reported) -> GroupStatus:
         members=tuple(sorted(group.members)),
         workers=group.attempt.workers,
         silent=tuple(sorted(group.silent)),
+        preflight=None if problems is None else tuple(one for index in sorted(problems) for one in problems[index]),
         progress=reported.progress,
         checkpoint=reported.checkpoint,
         results=reported.results,

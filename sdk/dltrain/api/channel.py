@@ -25,6 +25,21 @@ MEMBER_LOST_SECONDS: Final = 10.0
 """Silence after which a member, or the coordinator, counts as lost."""
 
 
+class Facts(StatusModel):
+    """What an agent has found on its pod before ranks start."""
+
+    time: float
+    """The pod's clock, in seconds since the epoch."""
+    slots: int
+    shared_memory: int
+    """Free bytes."""
+    storage: str = ""
+    """Why the storage cannot be written to; empty if it can."""
+    gpus: int = 0
+    driver: str = ""
+    """The version of the GPU driver; empty where there is none."""
+
+
 class Join(StatusModel):
     """A member asks to belong to the group."""
 
@@ -38,6 +53,8 @@ class Join(StatusModel):
     """The highest attempt the member knows of, so that a replaced coordinator goes on counting."""
     user_restarts: int = Field(ge=0)
     """The user errors the member knows of, for the same reason."""
+    facts: Facts | None = None
+    """None where nobody looks."""
 
 
 class Welcome(StatusModel):
@@ -153,6 +170,8 @@ class GroupStatus(StatusModel):
     """The indexes that the newest attempt runs on."""
     silent: tuple[int, ...] = ()
     """The indexes that should be present and have not been heard of for guards.memberLostSeconds."""
+    preflight: tuple[str, ...] | None = None
+    """What is wrong with pods, before ranks start on them; None where nobody has looked."""
     progress: Progress | None = None
     checkpoint: CheckpointStatus | None = None
     results: Results | None = None

@@ -62,6 +62,8 @@ class Guards(SpecModel):
     """How long a rank of a pipeline may stand still in a step before it is ended, its stack in its log; 0 for ever."""
     fail_on_nan: Annotated[bool, Field(alias="failOnNaN")] = True
     """Whether a pipeline fails when its loss is no finite number any more, instead of training on."""
+    preflight: bool = True
+    """Whether storage, shared memory, clocks, names, GPUs and drivers of all pods are looked at before ranks start."""
     member_lost_seconds: Annotated[int, Field(ge=10, le=3600)] = 30
     """How long the agent of a running pod may be silent before the pod is replaced, on another node."""
 

@@ -267,6 +267,8 @@ class JobStatus(StatusModel):
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()
     """The highest incarnation used so far, by worker index; written before a pod is created."""
+    preflight: tuple[str, ...] | None = None
+    """What was found to be wrong with pods before ranks started on them, with what to do; empty: nothing."""
     node_failures: tuple[NodeFailures, ...] | None = None
     """On which nodes pods were lost, the latest first; the job avoids some of them for a while."""
     key_version: str | None = None
