@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock faults fuzz pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults fuzz pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ prepare: install  ## Build what the tests on a real cluster need: its programs a
 e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
 
+e2e-chaos: prepare  ## Break everything that can break under a job, at every moment (two hours), and write docs/kill-matrix.md
+	CHAOS=all CHAOS_PAGE=docs/kill-matrix.md $(RUN)pytest -q --timeout=3600 tests/e2e/test_chaos.py
+
 check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
@@ -54,6 +57,7 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
 	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }
+	$(RUN)python -m dltrain.api.reference profile | diff -u docs/reference/profile.md - || { echo "docs/reference/profile.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m dltrain.cli.reference | diff -u docs/reference/cli.md - || { echo "docs/reference/cli.md is not up to date: make reference" >&2; exit 1; }
 	$(RUN)python -m helm.sources --check
 	$(UV) lock --check
@@ -69,6 +73,7 @@ crd: install  ## Generate manifests/crd.yaml from dltrain.api
 reference: install  ## Generate docs/reference from dltrain.api and dltrain.cli
 	@mkdir -p docs/reference
 	$(RUN)python -m dltrain.api.reference > docs/reference/job.md
+	$(RUN)python -m dltrain.api.reference profile > docs/reference/profile.md
 	$(RUN)python -m dltrain.cli.reference > docs/reference/cli.md
 
 docs: install  ## Build the documentation's site into dist/site; broken links are errors

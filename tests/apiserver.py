@@ -18,20 +18,22 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
-from dltrain.api.crd import custom_resource_definition
-from dltrain.names import API_VERSION, PLURAL
+from dltrain.api.crd import custom_resource_definition, profile_resource_definition
+from dltrain.names import API_VERSION, PLURAL, PROFILE_PLURAL
 from tests.cluster.host import state_folder
 
 START_SECONDS: Final = 60.0
 TOKEN: Final = "test-admin"
 """Of a server that lives as long as the tests and listens on loopback only."""
 JOBS: Final = f"/apis/{API_VERSION}/{PLURAL}"
+PROFILES: Final = f"/apis/{API_VERSION}/{PROFILE_PLURAL}"
 PROGRAMS: Final = ("etcd", "kube-apiserver")
 
 
@@ -53,11 +55,13 @@ class ApiServer:
     folder: Path
     """Holds data, keys, logs and the kubeconfig."""
     programs: Path
+    options: tuple[str, ...] = ()
+    """Of the API server, besides the usual ones."""
     port: int = field(default_factory=free_port)
     etcd_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     knows_jobs: bool = False
-    """Whether the CustomResourceDefinition is installed."""
+    """Whether the CustomResourceDefinitions are installed."""
 
     @property
     def url(self) -> str:
@@ -138,6 +142,7 @@ class ApiServer:
             *(f"--token-auth-file={self.folder / 'tokens.csv'}", "--authorization-mode=RBAC"),
             *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
             "--service-account-issuer=https://kubernetes.default.svc",
+            *self.options,
             "--disable-admission-plugins=ServiceAccount",  # no controller makes the default service accounts
         ]
 
@@ -151,7 +156,9 @@ class ApiServer:
         def ready() -> bool:
             for name, process in self.processes.items():
                 assert process.poll() is None, f"{name} ended: {(self.folder / f'{name}.log').read_text()[-2000:]}"
-            return self._answers("/readyz") and (not self.knows_jobs or self._answers(JOBS))
+            return self._answers("/readyz") and (
+                not self.knows_jobs or (self._answers(JOBS) and self._answers(PROFILES))
+            )
 
         wait_for("the API server to be ready", ready, START_SECONDS)
 
@@ -164,9 +171,11 @@ class ApiServer:
         return True
 
     def install_crd(self) -> None:
-        """Install the CustomResourceDefinition and wait until the API server serves jobs."""
-        self.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", custom_resource_definition())
-        wait_for("jobs to be served", lambda: self._answers(JOBS), START_SECONDS)
+        """Install the CustomResourceDefinitions and wait until the API server serves jobs and profiles."""
+        for definition in (custom_resource_definition(), profile_resource_definition()):
+            self.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        for kind in (JOBS, PROFILES):
+            wait_for(f"{kind} to be served", partial(self._answers, kind), START_SECONDS)
         self.knows_jobs = True
 
     def make_namespace(self, prefix: str = "test-") -> str:

@@ -14,6 +14,8 @@ from helm.sources.values import values
 from helm.sources.yaml_text import values_yaml
 
 CHART: Final = "helm/dltrain"
+CLUSTER_SCOPED: Final = frozenset({"dltrainprofiles"})
+"""What the operator reads that is in no namespace."""
 NOTE: Final = "# Generated from manifests/{source} by `make chart`; do not edit.\n"
 
 
@@ -57,8 +59,11 @@ def values_schema(all_values: Group) -> dict[str, Any]:
 
 
 def rules(operator: list[dict[str, Any]]) -> dict[str, Any]:
-    """The operator's rights: those in the namespaces of jobs (`jobs`) and those in its own (`own`)."""
-    return {name: only(operator, kind)["rules"] for kind, name in (("ClusterRole", "jobs"), ("Role", "own"))}
+    """The operator's rights: in namespaces of jobs (`jobs`), beyond namespaces (`cluster`), in its own (`own`)."""
+    everywhere = only(operator, "ClusterRole")["rules"]
+    cluster = [rule for rule in everywhere if set(rule["resources"]) <= CLUSTER_SCOPED]
+    jobs = [rule for rule in everywhere if rule not in cluster]
+    return {"jobs": jobs, "cluster": cluster, "own": only(operator, "Role")["rules"]}
 
 
 def web_page(page: list[dict[str, Any]]) -> dict[str, Any]:

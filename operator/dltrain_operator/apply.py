@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.request import getproxies
 
 from aiohttp import ClientError, ClientTimeout, TCPConnector
@@ -20,7 +20,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
-from dltrain_operator.resources import METHODS, path_of, resource_of
+from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
 KEEPALIVE_SECONDS: Final = 75.0
@@ -127,6 +127,14 @@ class Cluster:
         """Read one object."""
         return await self._request("get", path_of(kind, namespace, name))
 
+    async def served(self, group: str) -> frozenset[str]:
+        """The resources of an API group and version, as in scheduling.k8s.io/v1beta1; none where it is not served."""
+        try:
+            answer = await self._request("get", f"/apis/{group}")
+        except NotFoundError:
+            return frozenset()
+        return frozenset(resource["name"] for resource in answer["resources"])
+
     async def pages(self, kind: str, namespace: str, selector: str) -> AsyncIterator[Object]:
         """Read a list page by page, each as the API answers it; all are of one moment.
 
@@ -146,7 +154,7 @@ class Cluster:
 
     async def create(self, manifest: Manifest) -> Object:
         """Create an object; never touches one that exists."""
-        path = path_of(manifest["kind"], manifest["metadata"]["namespace"])
+        path = path_of(kind_of(manifest), manifest["metadata"]["namespace"])
         strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
         return await self._request("create", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
 
@@ -163,9 +171,18 @@ class Cluster:
         path = path_of(manifest["kind"], metadata["namespace"], metadata["name"])
         return await self._request("update", path, [("fieldManager", FIELD_MANAGER)], manifest)
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
-        """Delete an object if it is still the one of that uid; what it owns follows in the background."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> Object:
+        """Delete an object if it is still the one of that uid; what it owns follows in the background.
+
+        Args:
+            kind: its kind.
+            namespace: where it is.
+            name: its name.
+            uid: its uid.
+            force: of a pod: at once, without waiting for its kubelet.
+        """
+        options: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        options |= {"gracePeriodSeconds": 0} if force else {}
         return await self._request("delete", path_of(kind, namespace, name), body=options)
 
     async def _load(self) -> None:

@@ -6,12 +6,13 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.status import Progress
 from dltrain_operator.observed import Notes, Observed
-from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
+from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, ProfileRecord, Record
 
 REMEMBERED_DELETIONS: Final = 4096
 """How many deleted objects are remembered, so that a late answer to a request does not bring one back."""
@@ -25,6 +26,7 @@ class Cache:
         self._owned: defaultdict[JobKey, dict[str, PodRecord | ChildRecord]] = defaultdict(dict)
         self._notes: defaultdict[JobKey, Notes] = defaultdict(Notes)
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._profiles: dict[str, ProfileRecord] = {}
 
     def put(self, record: Record) -> bool:
         """Store a record.
@@ -96,11 +98,38 @@ class Cache:
             children={record.kind: record for record in mine if isinstance(record, ChildRecord)},
             predecessor=len(mine) < len(owned),
             notes=self._notes.get(key, Notes()),
+            profiles=tuple(self._profiles.values()),
         )
 
     def jobs(self) -> list[JobRecord]:
         """Every job."""
         return list(self._jobs.values())
+
+    def put_profile(self, record: ProfileRecord) -> bool:
+        """Store a profile; whether this tells anything new."""
+        old = self._profiles.get(record.name)
+        if record.uid in self._deleted or (old is not None and old.version > record.version):
+            return False
+        self._profiles[record.name] = record
+        return record != old
+
+    def remove_profile(self, record: ProfileRecord) -> bool:
+        """Forget a profile that is gone; whether it was known."""
+        self._remember_deletion(record.uid)
+        known = self._profiles.get(record.name)
+        if known is None or known.uid != record.uid:
+            return False
+        del self._profiles[record.name]
+        return True
+
+    def sweep_profiles(self, present: AbstractSet[str], version: int) -> bool:
+        """Forget the profiles that a complete list of that version no longer holds; whether there were any."""
+        stale = [each for each in self._profiles.values() if each.uid not in present and each.version <= version]
+        return bool([self.remove_profile(record) for record in stale])
+
+    def waiting(self) -> list[JobKey]:
+        """The jobs that may wait for a profile."""
+        return [key for key, job in self._jobs.items() if job.phase in {"", "Pending"}]
 
     def phases(self) -> Iterable[str]:
         """The phase of every job; empty for one without."""
@@ -127,9 +156,25 @@ class Cache:
             Whether more than the progress of a known coordinator has changed.
         """
         before = self._notes[key] if key in self._notes else Notes()
-        self.note(key, group=status, coordinator=pod)
+        self.note(key, group=status, coordinator=pod, unheard="", unheard_since=None)
         known = before.coordinator == pod and before.group is not None
         return not known or without_progress(before.group) != without_progress(status)
+
+    def miss(self, key: JobKey, pod: str, now: datetime) -> bool:
+        """Note that a coordinator cannot be reached.
+
+        Args:
+            key: its job.
+            pod: the uid of its pod.
+            now: the present time.
+
+        Returns:
+            Whether it could be before.
+        """
+        if key in self._notes and self._notes[key].unheard == pod:
+            return False
+        self.note(key, unheard=pod, unheard_since=now)
+        return True
 
     def _put_job(self, record: JobRecord) -> None:
         old = self._jobs.get(record.key)

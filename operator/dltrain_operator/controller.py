@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final, Self
 
 from dltrain.api.channel import GroupStatus
+from dltrain.errors import ClusterError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
+from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder
+from dltrain_operator.gangs import gang_scheduler
 from dltrain_operator.inventory import Inventory
 from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
+from dltrain_operator.patience import patiently
 from dltrain_operator.queue import WorkQueue
 from dltrain_operator.reconcile import Reconciler, Tools
-from dltrain_operator.records import READERS, JobKey, JobRecord, Object
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object, profile_record
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
 
@@ -41,7 +46,8 @@ class Controller:
         self._lag = WatchLag(metrics.lag.observe)
         tools = Tools(self._cache, cluster, self._observers, self._recorder, metrics, self._lag)
         site = Site(image=settings.image, namespace=settings.operator_namespace, key_version=keys.newest)
-        self._queue = WorkQueue(Reconciler(tools, keys, site), settings.workers, metrics)
+        self._reconciler, self._gangs = Reconciler(tools, keys, site), settings.gang_scheduler
+        self._queue = WorkQueue(self._reconciler, settings.workers, metrics)
         self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._queue.add)
         self._begun = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
@@ -68,6 +74,8 @@ class Controller:
         if self._begun:
             await self._filled.wait()
             await self._inventory.fill()
+        find = partial(gang_scheduler, self.cluster, self._gangs)
+        self._reconciler.schedule_gangs_by(await patiently(find, ClusterError))
         self._leading.set()
 
     async def run(self) -> None:
@@ -123,14 +131,33 @@ class Controller:
         if news:
             self._queue.add(record.key)
 
-    def heard(self, key: JobKey, pod: str, status: GroupStatus) -> None:
+    def seen_profile(self, change: str | None, body: Object) -> None:
+        """Take a watch event of a profile; jobs that wait for it are looked at again.
+
+        Args:
+            change: as in seen.
+            body: the profile.
+        """
+        if change is None:
+            self._inventory.suspect()
+        record = profile_record(body)
+        take = self._cache.remove_profile if change == "DELETED" else self._cache.put_profile
+        if take(record):
+            for key in self._cache.waiting():
+                self._queue.add(key)
+
+    def heard(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
         """Take what the coordinator of a job says.
 
         Args:
             key: the job.
             pod: the uid of the coordinator's pod.
-            status: what it said.
+            status: what it said; None if it cannot be reached.
         """
+        if status is None:
+            if self._cache.miss(key, pod, utc_now()):
+                self._queue.add(key)
+            return
         if self._cache.hear(key, pod, status):
             self._queue.add(key)
         else:

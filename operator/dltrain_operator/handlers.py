@@ -35,6 +35,12 @@ async def on_job(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
     memo.seen(names.KIND, event["type"], event["object"])
 
 
+@kopf.on.event(names.GROUP, names.VERSION, names.PROFILE_PLURAL)
+async def on_profile(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
+    """A profile was made, changed or deleted."""
+    memo.seen_profile(event["type"], event["object"])
+
+
 @kopf.on.event("v1", "pods")
 async def on_pod(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
     """A worker's pod was made, changed or deleted."""

@@ -12,7 +12,7 @@ from dltrain.errors import ClusterError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.patience import patiently
-from dltrain_operator.records import READERS, JobKey, JobRecord
+from dltrain_operator.records import READERS, JobKey, JobRecord, profile_record
 
 INTERVAL_SECONDS: Final = 300.0
 """Between lists while nothing seems to be missed."""
@@ -52,6 +52,7 @@ class Inventory:
         Raises:
             ClusterError: a list failed; what was listed before it is in the cache.
         """
+        await self._refresh_profiles()  # before the jobs that name them
         for kind in READERS:
             for namespace in self._namespaces:
                 await self._refresh(kind, namespace)
@@ -77,6 +78,17 @@ class Inventory:
                     self._note(record.key, known=not self._cache.put(record))
         for key in self._cache.sweep(kind, namespace, present, version):
             self._changed(key)
+
+    async def _refresh_profiles(self) -> None:
+        present, version, news = set(), 0, False
+        async for page in self._cluster.pages(names.PROFILE_KIND, "", ""):
+            version = version or int(page["metadata"]["resourceVersion"])
+            records = [profile_record(item) for item in page["items"]]
+            present |= {record.uid for record in records}
+            news = sum(self._cache.put_profile(record) for record in records) > 0 or news
+        if self._cache.sweep_profiles(present, version) or news:
+            for key in self._cache.waiting():
+                self._changed(key)
 
     def _note(self, key: JobKey, *, known: bool) -> None:
         if not known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dltrain.api.channel import GroupStatus
-from dltrain_operator.records import ChildRecord, JobRecord, PodRecord
+from dltrain_operator.records import ChildRecord, JobRecord, PodRecord, ProfileRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,10 @@ class Notes:
     """The newest status that a coordinator has sent."""
     coordinator: str = ""
     """The uid of the pod that sent it."""
+    unheard: str = ""
+    """The uid of the coordinator's pod that cannot be reached; empty while it can."""
+    unheard_since: datetime | None = None
+    """Since when."""
     issued: frozenset[tuple[int, int]] = frozenset()
     """(index, incarnation) that this process wrote to the status and whose pods nobody has seen yet.
 
@@ -45,3 +49,5 @@ class Observed:
     predecessor: bool = False
     """Whether objects of an earlier job of the same name are still there."""
     notes: Notes = Notes()
+    profiles: tuple[ProfileRecord, ...] = ()
+    """The profiles of the cluster."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
 from dltrain.api.policy import MANAGER
 from dltrain.errors import SpecError
+from dltrain.resolution import MissingProfileError
 from dltrain_operator.actions import Plan
 from dltrain_operator.ending import ending_plan, find_outcome, finished_plan, rejected_plan
 from dltrain_operator.observed import Observed
+from dltrain_operator.profiles import profiled, unprofiled_plan
 from dltrain_operator.running import active_plan, suspended_plan
 from dltrain_operator.site import Site
 
@@ -35,8 +38,27 @@ def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
 
 def plan_of(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
     """Decide what to do about a job that keeps the contract and is this operator's to run."""
+    plan = plan_for_state(job, observed, now, site)
+    lost = [pod for pod in plan.remove if pod.unreachable]
+    stuck = [pod for pod in observed.pods if pod.stuck]
+    return replace(plan, remove=tuple(pod for pod in plan.remove if pod not in lost), force=(*lost, *stuck))
+
+
+def plan_for_state(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
+    """Decide by what the job is about: it has ended, ends, is suspended or active."""
     if job.status.finished:
         return finished_plan(job, observed, now)
+    try:
+        job = profiled(job, observed.profiles)
+    except MissingProfileError as error:
+        return unprofiled_plan(job, observed, error, now)
+    except SpecError as error:
+        return rejected_plan(observed, error, now)
+    return working_plan(job, observed, now, site)
+
+
+def working_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
+    """Decide what to do about a job that has its profile and has not ended."""
     outcome = find_outcome(job, observed, now)
     if outcome is not None:
         return ending_plan(job, outcome, observed, now)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dltrain import names
@@ -16,6 +16,7 @@ from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, Unav
 from dltrain_operator.actions import Plan
 from dltrain_operator.apply import Cluster, RefusedError, StaleError
 from dltrain_operator.cache import Cache
+from dltrain_operator.children.gang import GangScheduler, without_topology
 from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.children.secret import identity_secret
 from dltrain_operator.clock import utc_now
@@ -55,6 +56,10 @@ class Reconciler:
         self._observers, self._recorder = tools.observers, tools.recorder
         self._metrics, self._lag, self._goodput = tools.metrics, tools.lag, Goodput(tools.metrics)
         self._keys, self._site = keys, site
+
+    def schedule_gangs_by(self, scheduler: GangScheduler) -> None:
+        """Give jobs the PodGroups of a scheduler from now on."""
+        self._site = replace(self._site, gangs=scheduler)
 
     async def __call__(self, key: JobKey) -> datetime | None:
         """Look at a job once.
@@ -142,7 +147,7 @@ class Reconciler:
         """Let the children and the pods exist."""
         work = [self._put_child(observed, child) for child in plan.children]
         if plan.job is not None and plan.pods:
-            work.append(self._ensure_identity(plan.job))
+            work += [self._ensure_identity(plan.job), self._ensure_group(plan.group)]
         await together(work)
         await together([self._create(pod.manifest) for pod in plan.pods])
         if plan.pods:
@@ -183,15 +188,29 @@ class Reconciler:
         with suppress(AlreadyExistsError):
             await self._cluster.create(identity_secret(job, identity, version))
 
+    async def _ensure_group(self, group: Manifest | None) -> None:
+        """Let the job's PodGroup exist; its name is of this very job, so one that exists is the job's own."""
+        if group is None:
+            return
+        with suppress(AlreadyExistsError):
+            try:
+                await self._cluster.create(group)
+            except RefusedError:
+                plain = without_topology(group)
+                if plain is None:
+                    raise
+                await self._cluster.create(plain)
+
     async def _clear_away(self, job: JobRecord, plan: Plan) -> None:
-        await together([self._delete_pod(pod) for pod in plan.remove])
+        doomed = [(pod, False) for pod in plan.remove] + [(pod, True) for pod in plan.force]
+        await together([self._delete_pod(pod, force=force) for pod, force in doomed])
         if plan.delete_job:
             with suppress(NotFoundError, StaleError):
                 await self._cluster.delete(JobRecord.kind, *job.key, job.uid)
 
-    async def _delete_pod(self, pod: PodRecord) -> None:
+    async def _delete_pod(self, pod: PodRecord, *, force: bool) -> None:
         with suppress(NotFoundError, StaleError):
-            answer = await self._cluster.delete(PodRecord.kind, pod.key.namespace, pod.name, pod.uid)
+            answer = await self._cluster.delete(PodRecord.kind, pod.key.namespace, pod.name, pod.uid, force=force)
             if answer["metadata"].get("deletionGracePeriodSeconds"):
                 self._remember(answer)
             else:

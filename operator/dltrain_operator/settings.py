@@ -7,12 +7,13 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import kopf
 
 from dltrain import names
 from dltrain_operator.apply import PAGE, Access
+from dltrain_operator.gangs import Choice
 from dltrain_operator.traceless import NoDiffBase, NoProgress
 
 DEFAULT_IMAGE: Final = "dltrain/trainer:0.1.0"
@@ -51,6 +52,9 @@ class Settings:
     identity: str = ""
     """The name by which this operator holds the Lease; the same after a restart, and no other's: a pod's name is.
     Default: a new one for each process, which makes a restart wait until the lease has expired."""
+    gang_scheduler: Choice = "auto"
+    """Whose PodGroups jobs of several workers get; auto for the first that the cluster serves: Kubernetes' own (feature
+    gate GenericWorkload), Volcano's, or those of scheduler-plugins."""
     log_level: str = "INFO"
     """The least severe messages that are logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"
@@ -137,6 +141,12 @@ FLAGS: Final[tuple[tuple[str, str, Any, dict[str, Any]], ...]] = (
         "DLTRAIN_IDENTITY",
         "",
         {"help": "how this operator signs the Lease: the pod's name, say; default: a new name for each process"},
+    ),
+    (
+        "--gang-scheduler",
+        "DLTRAIN_GANG_SCHEDULER",
+        "auto",
+        {"choices": get_args(Choice), "help": "whose PodGroups jobs get; auto for the first that is served"},
     ),
     (
         "--log-level",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dltrain_operator.children.gang import GangScheduler
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -15,3 +17,5 @@ class Site:
     """Where the operator runs, and dials coordinators from."""
     key_version: str
     """The newest version of the master key; new jobs get it."""
+    gangs: GangScheduler = "none"
+    """Whose PodGroups jobs get."""

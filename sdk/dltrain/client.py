@@ -26,6 +26,7 @@ from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
+from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -181,7 +182,7 @@ class Client:
         return listed_on_claim(self._connection, job, uri, image or self._image_of(job))
 
     def _image_of(self, job: DLTrainJob) -> str:
-        return job.spec.workers.image or next((pod.image for pod in self.pods(job.name)), "")
+        return resolved(job).spec.workers.image or next((pod.image for pod in self.pods(job.name)), "")
 
     def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
         """Examine the cluster, reading only: can jobs run there, and what is to be done.

@@ -10,12 +10,16 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "DLTrainJob"
 PLURAL: Final = "dltrainjobs"
 SHORT_NAME: Final = "dltj"
+PROFILE_KIND: Final = "DLTrainProfile"
+PROFILE_PLURAL: Final = "dltrainprofiles"
+PROFILE_SHORT_NAME: Final = "dltp"
 
 # Labels on every object that belongs to a job.
 JOB_LABEL: Final = f"{GROUP}/job-name"
 INDEX_LABEL: Final = f"{GROUP}/worker-index"
 INCARNATION_LABEL: Final = f"{GROUP}/incarnation"
 KEY_VERSION_LABEL: Final = f"{GROUP}/key-version"
+AVOIDED_NODES_ANNOTATION: Final = f"{GROUP}/avoided-nodes"
 HASH_ANNOTATION: Final = f"{GROUP}/desired-hash"
 
 WORKER_CONTAINER: Final = "worker"

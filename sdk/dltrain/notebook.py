@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from dltrain.api.job import DLTrainJob
+from dltrain.resolution import resolved
 
 
 def job_html(job: DLTrainJob) -> str:
@@ -13,7 +14,7 @@ def job_html(job: DLTrainJob) -> str:
     progress, results, failure = status.progress, status.results, status.failure
     rows = [
         ("Job", f"{job.namespace}/{job.name}".strip("/")),
-        ("Ranks", str(job.spec.workers.world_size)),
+        ("Ranks", str(resolved(job).spec.workers.world_size)),
         ("Phase", status.phase or "not submitted"),
         ("Progress", f"{progress.stage} {progress.summary}".strip() if progress else ""),
         ("Loss", f"{progress.loss:.4g}" if progress and progress.loss is not None else ""),

@@ -17,6 +17,7 @@ def plan_lines(job: DLTrainJob) -> list[tuple[str, str]]:
     limit = policy.active_deadline_seconds
     return [
         ("Job", job.name or f"{job.metadata.generate_name}..."),
+        *profile_lines(job),
         ("Ranks", f"{workers.world_size}: {workers.replicas} pods of {workers.slots}"),
         ("Each pod", ", ".join(f"{name} {value}" for name, value in asked(job).items()) or "no limits"),
         ("Together", ", ".join(f"{name} {value}" for name, value in totals(job).items())),
@@ -36,6 +37,24 @@ def storage(job: DLTrainJob) -> str:
     if kept is None:
         return "none: lost with the first pod"
     return kept.uri or f"claim {kept.claim_name}"
+
+
+def profile_lines(job: DLTrainJob) -> list[tuple[str, str]]:
+    """The profile, and what it or the job says of the pods and their nodes."""
+    profile, spec = job.status.profile, job.spec
+    if profile is None:
+        return [("Profile", f"{spec.profile}: `--profile FILE` shows what it adds")] if spec.profile else []
+    pod = spec.workers.template.get("spec", {})
+    placed = {"nodes": pod.get("nodeSelector"), "topology": spec.scheduling.topology_key}
+    placed |= {"queue": spec.scheduling.queue_name}
+    where = "; ".join(f"{name} {shown(value)}" for name, value in placed.items() if value)
+    image = spec.workers.image or "the operator's"
+    return [("Profile", profile.name), ("Image", image), ("Placed on", where or "any node")]
+
+
+def shown(value: object) -> str:
+    """Labels as one would select them; anything else as it is."""
+    return ",".join(f"{name}={label}" for name, label in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def kept(seconds: int | None) -> str:

@@ -10,6 +10,7 @@ from dltrain.api.status import StatusModel
 from dltrain.effects import Program
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
 from dltrain.requests import ask_for_list
+from dltrain.resolution import resolved
 
 
 class WorkerPod(StatusModel):
@@ -37,7 +38,7 @@ def pods_of(job: DLTrainJob) -> Program[list[WorkerPod]]:
     path = f"/api/v1/namespaces/{job.namespace}/pods"
     selector = f"{JOB_LABEL}={job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
     found = yield from ask_for_list(path, {"labelSelector": selector})
-    slots = job.spec.workers.slots
+    slots = resolved(job).spec.workers.slots
     pods = [worker_pod(item, slots) for item in found["items"]]
     return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
 

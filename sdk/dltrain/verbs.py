@@ -17,6 +17,7 @@ from dltrain.events import ClusterEvent, events_of
 from dltrain.logs import LogReader, moment_of
 from dltrain.pods import WorkerPod, pods_of
 from dltrain.requests import ask, ask_for_list
+from dltrain.resolution import resolved
 from dltrain.story import story
 from dltrain.usage import PodUsage, usage_of
 from dltrain.watch import JobEvent, JobWatch, job_path, jobs_path
@@ -151,7 +152,7 @@ class LogOptions:
 def logs(job: DLTrainJob, options: LogOptions) -> Program[None]:
     """Emits the lines of a job's ranks."""
     since = "" if options.since is None else moment_of(datetime.now(UTC) - timedelta(seconds=options.since))
-    return LogReader(job, options.rank, since).lines(options.tail, follow=options.follow)
+    return LogReader(resolved(job), options.rank, since).lines(options.tail, follow=options.follow)
 
 
 def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrainJob]:
@@ -162,7 +163,7 @@ def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrai
         SpecError: the job has no such rank.
     """
     job = yield from get(namespace, name)
-    rank, last = options.rank, job.spec.workers.world_size - 1
+    rank, last = options.rank, resolved(job).spec.workers.world_size - 1
     if rank is not None and not 0 <= rank <= last:
         raise SpecError([Problem("rank", f"must be between 0 and {last}", str(rank), "choose one of the job's ranks")])
     return job

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job_file
+from dltrain.api.workers import amount
+from dltrain.profiles import with_profile
 from dltrain_operator.children.pod import Place, worker_pod
 from tests.apiserver import ApiServer, wait_for
 from tests.chart.rendering import ROOT, objects, program
@@ -99,7 +102,8 @@ def test_no_node_that_trains_is_ended_by_karpenter(pool: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
 def test_the_pods_of_a_profile_are_valid_and_ask_for_what_it_says(profile: Path, tmp_path: Path) -> None:
-    job = parse_job_file(profile)
+    named = parse_job_file(AWS / "job.yaml")
+    job = with_profile(DLTrainJob.model_validate(retold(named, profile.stem)), profile)
     pod = worker_pod(job, Place(0, 1, "1", 0, 0), "trainer")
     (tmp_path / "pod.json").write_text(json.dumps(pod))
     done = kubeconform(tmp_path / "pod.json", schema_location().replace("{{.NormalizedKubernetesVersion}}", "v1.34.0"))
@@ -109,6 +113,23 @@ def test_the_pods_of_a_profile_are_valid_and_ask_for_what_it_says(profile: Path,
     assert pod["spec"]["nodeSelector"] == {"node.kubernetes.io/instance-type": profile.stem}
     assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
     assert ("vpc.amazonaws.com/efa" in limits) == ("hugepages-2Mi" in limits)
+    (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"].split("/")[0] in {"topology.kubernetes.io", "topology.k8s.aws"}
+    (shm,) = (each["emptyDir"] for each in pod["spec"]["volumes"] if each["name"] == "shm")
+    assert shm["medium"] == "Memory"
+    assert amount(shm["sizeLimit"]) < amount(limits["memory"])
+
+
+def retold(job: DLTrainJob, profile: str) -> dict[str, Any]:
+    """A job that names another profile."""
+    manifest = job.to_manifest()
+    return {**manifest, "spec": {**manifest["spec"], "profile": profile}}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_an_api_server_takes_a_profile(api_server: ApiServer, profile: Path) -> None:
+    path = "/apis/dltrain.io/v1alpha1/dltrainprofiles?dryRun=All&fieldValidation=Strict"
+    assert api_server.request("POST", path, yaml.safe_load(profile.read_text()))["metadata"]["name"] == profile.stem
 
 
 def test_storage_is_valid_for_kubernetes() -> None:

@@ -152,9 +152,11 @@ def test_all_that_is_installed_has_the_common_labels_and_annotations() -> None:
     }
 
 
-def test_an_operator_of_some_namespaces_has_no_right_elsewhere() -> None:
+def test_an_operator_of_some_namespaces_may_elsewhere_read_profiles_only() -> None:
     found = named(installed(operator={"namespaces": ["ml", "research"]}, rbac={"userRoles": False}))
     assert sorted(name for name in found if "Role" in name) == [
+        "ClusterRole/dltrain-operator",
+        "ClusterRoleBinding/dltrain-operator",
         "Role/dltrain-system/dltrain-operator",
         "Role/ml/dltrain-operator-jobs",
         "Role/research/dltrain-operator-jobs",
@@ -163,7 +165,9 @@ def test_an_operator_of_some_namespaces_has_no_right_elsewhere() -> None:
         "RoleBinding/research/dltrain-operator-jobs",
     ]
     everywhere = named(installed())["ClusterRole/dltrain-operator"]
-    assert found["Role/ml/dltrain-operator-jobs"]["rules"] == everywhere["rules"]
+    beyond = found["ClusterRole/dltrain-operator"]["rules"]
+    assert [rule["resources"] for rule in beyond] == [["dltrainprofiles"]]
+    assert [*found["Role/ml/dltrain-operator-jobs"]["rules"], *beyond] == everywhere["rules"]
 
 
 def environment(**values: Any) -> dict[str, str]:
@@ -200,11 +204,14 @@ def test_the_name_of_an_image(image: dict[str, str], name: str) -> None:
 
 def test_definitions_are_kept_when_the_release_goes_unless_that_is_asked_for() -> None:
     policy = "helm.sh/resource-policy"
-    assert one(installed(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
-    assert policy not in one(installed(crds={"keep": False}), "CustomResourceDefinition")["metadata"].get(
-        "annotations", {}
-    )
-    assert not [each for each in installed(crds={"install": False}) if each["kind"] == "CustomResourceDefinition"]
+
+    def policies(**values: Any) -> list[str | None]:
+        definitions = [each for each in installed(**values) if each["kind"] == "CustomResourceDefinition"]
+        return [each["metadata"].get("annotations", {}).get(policy) for each in definitions]
+
+    assert policies() == ["keep", "keep"]
+    assert policies(crds={"keep": False}) == [None, None]
+    assert policies(crds={"install": False}) == []
 
 
 def test_without_a_registry_to_reach_no_image_comes_from_elsewhere() -> None:

@@ -102,7 +102,8 @@ class Cluster:
         control.daemon("kube-apiserver", *settings.api_server(pki), *self._audit_options(audit))
         wait_for("the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", pause=0.2)
         control.daemon("kube-controller-manager", *settings.controller_manager(pki))
-        control.daemon("kube-scheduler", f"--kubeconfig={pki}/kube-scheduler.kubeconfig", "--leader-elect=false")
+        scheduler = (f"--kubeconfig={pki}/kube-scheduler.kubeconfig", "--leader-elect=false")
+        control.daemon("kube-scheduler", *scheduler, f"--feature-gates={settings.GANGS}")
         control.daemon("coredns", "-conf", self.run / "Corefile")
 
     def _audit_options(self, audit: Mapping[str, Any] | None) -> list[str]:

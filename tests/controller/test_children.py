@@ -47,7 +47,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"everySeconds": 60, "keep": 3},
-            "guards": {"noProgressSeconds": 600, "failOnNaN": True},
+            "guards": {"noProgressSeconds": 600, "failOnNaN": True, "memberLostSeconds": 30},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,
@@ -77,7 +77,7 @@ def test_the_service_names_workers_before_they_are_ready() -> None:
     }
 
 
-def test_the_network_policy_admits_the_jobs_own_pods_and_the_operator() -> None:
+def test_the_network_policy_of_a_command() -> None:
     own_pods = {"podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}}}
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dltrain-system"}}}
     assert worker_network_policy(parsed(), "dltrain-system") == {
@@ -86,8 +86,14 @@ def test_the_network_policy_admits_the_jobs_own_pods_and_the_operator() -> None:
         "metadata": METADATA,
         "spec": {
             "podSelector": {"matchLabels": {"dltrain.io/job-name": "cifar"}},
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [own_pods]}, {"from": [operator], "ports": [{"port": 7470, "protocol": "TCP"}]}],
+            "egress": [
+                {"to": [own_pods]},
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                {"ports": [{"port": 443, "protocol": "TCP"}]},
+                {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"port": 80, "protocol": "TCP"}]},
+            ],
         },
     }
 

@@ -9,8 +9,8 @@ from dltrain import names
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
 from dltrain.api.report import CheckpointReport, Report
-from dltrain_agent.group import Group
 from dltrain_agent.reports import Reported
+from dltrain_agent.state import Group
 
 MAX_TERMINATION_BYTES: Final = 4096
 """What Kubernetes keeps of a termination message."""
@@ -26,6 +26,8 @@ def group_status(group: Group, reported: Reported) -> GroupStatus:
         attempt=group.number,
         user_restarts=group.user_restarts,
         members=tuple(sorted(group.members)),
+        workers=group.attempt.workers,
+        silent=tuple(sorted(group.silent)),
         progress=reported.progress,
         checkpoint=reported.checkpoint,
         results=reported.results,

@@ -130,11 +130,15 @@ class Worker:
         """Let every rank keep what it has done and end, within bounds; no attempt begins here any more."""
         self.leaving = True
         self.storage.ending()
+        if ranks := self.interrupt():
+            await asyncio.wait([rank.exited for rank in ranks], timeout=self._settings.farewell_seconds)
+
+    def interrupt(self) -> list[Process]:
+        """Tell the ranks here to keep what they have done and end; which those are."""
         ranks = list(self._ranks.values())
         for rank in ranks:
             rank.signal(signal.SIGTERM)
-        if ranks:
-            await asyncio.wait([rank.exited for rank in ranks], timeout=self._settings.farewell_seconds)
+        return ranks
 
     async def close(self) -> None:
         """End every process."""

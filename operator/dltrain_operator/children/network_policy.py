@@ -1,16 +1,29 @@
-"""The NetworkPolicy that keeps everyone else away from a job's pods."""
+"""The NetworkPolicy that keeps everyone else away from a job's pods, and the pods away from everyone else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.pod_security import entries, mapping
+from dltrain.resolution import permitted_egress
 from dltrain_operator.children.metadata import Manifest, child_metadata
+
+HTTPS: Final = 443
+ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+"""The variables of a worker that name another S3 service than AWS'."""
+POD_IDENTITY: Final = "169.254.170.23/32"
+"""Where pods on EKS get their credentials from; the instance's own (169.254.169.254) stay out of reach."""
 
 
 def worker_network_policy(job: DLTrainJob, operator_namespace: str) -> Manifest:
-    """Traffic into the pods: any of their own, for MPI chooses its ports; the control port for the operator.
+    """Who may reach the pods, and whom they may reach.
 
-    Traffic out of them stays free: data sets and storage may be anywhere.
+    In: any port for the job's own pods, for MPI chooses its ports; the control port for the operator.
+    Out: the job's own pods, DNS, where its data and storage are, and what its profile permits. The operator dials.
 
     Args:
         job: the job.
@@ -24,10 +37,67 @@ def worker_network_policy(job: DLTrainJob, operator_namespace: str) -> Manifest:
         "metadata": child_metadata(job, job.name),
         "spec": {
             **own_pods,
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"from": [own_pods]},
                 {"from": [operator], "ports": [{"port": names.CONTROL_PORT, "protocol": "TCP"}]},
             ],
+            "egress": [
+                {"to": [own_pods]},
+                {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]},
+                *service_rules(job),
+                *(address_rule(each.cidr, each.ports) for each in permitted_egress(job)),
+            ],
         },
     }
+
+
+def service_rules(job: DLTrainJob) -> Iterator[Manifest]:
+    """The way to what is kept elsewhere; a command's data is not declared, so HTTPS stays open to it."""
+    if not job.spec.command and not any(map(is_remote, addresses(job))):
+        return
+    yield {"ports": [{"port": port, "protocol": "TCP"} for port in sorted({HTTPS, *endpoint_ports(job)})]}
+    yield address_rule(POD_IDENTITY, (80,))
+
+
+def addresses(job: DLTrainJob) -> Iterator[str]:
+    """Where a job keeps what it makes, and a pipeline reads from: addresses, and names of data sets."""
+    storage, pipeline = job.spec.storage, job.spec.pipeline
+    if storage is not None:
+        yield storage.to_dict().get("uri", "")
+    if pipeline is not None:
+        yield pipeline.data.source
+        steps = pipeline.compress.steps if pipeline.compress else ()
+        yield from (step.distill.teacher or "" for step in steps if step.distill)
+
+
+def is_remote(address: str) -> bool:
+    """Whether workers must leave the cluster for it; a named data set may have to be fetched from its publisher."""
+    return bool(address) and not address.startswith(("file://", "pvc://", "/"))
+
+
+def endpoint_ports(job: DLTrainJob) -> Iterator[int]:
+    """The ports of the S3 services that the worker's variables name."""
+    for container in entries(mapping(job.spec.workers.template.get("spec")).get("containers")):
+        for variable in entries(container.get("env")):
+            if variable.get("name") in ENDPOINTS:
+                yield from port_of(variable.get("value"))
+
+
+def port_of(url: Any) -> Iterator[int]:
+    """The port of an address; none for what is no address."""
+    try:
+        parts = urlsplit(str(url))
+        port = parts.port
+    except ValueError:
+        return
+    if parts.hostname:
+        yield port or (80 if parts.scheme == "http" else HTTPS)
+
+
+def address_rule(cidr: str, ports: tuple[int, ...]) -> Manifest:
+    """The way to some ports, or all, of a range of addresses."""
+    rule: Manifest = {"to": [{"ipBlock": {"cidr": cidr}}]}
+    if ports:
+        rule["ports"] = [{"port": port, "protocol": "TCP"} for port in ports]
+    return rule

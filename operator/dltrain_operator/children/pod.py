@@ -7,14 +7,13 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
+from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.overlay import overlay
-from dltrain_operator.children.scheduling import placement, queue_metadata
+from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 from dltrain_operator.children.storage import end_seconds, storage_variables, storage_volume
 
-USER_ID: Final = 1000
-"""The user and group of everything in a worker pod."""
 STORAGE_VOLUME: Final = "storage"
 SOURCE_VOLUME: Final = "data-source"
 """A name of our own: that of the claim may be longer than a volume's, and have dots."""
@@ -33,6 +32,8 @@ class Place:
     """The attempts that the job has already had: numbers go on even when every pod is a new one."""
     user_restarts: int
     """The user errors that the job has already had."""
+    avoid: tuple[str, ...] = ()
+    """The nodes where it is not to be."""
 
 
 def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
@@ -47,7 +48,7 @@ def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
     """
     identity = overlay(pod_identity(job, place), {"metadata": queue_metadata(job)})
     ours = overlay({"spec": pod_spec(job, image)}, identity)
-    return overlay(overlay(ours, job.spec.workers.template), identity)
+    return avoiding(overlay(overlay(ours, job.spec.workers.template), identity), place.avoid)
 
 
 def pod_identity(job: DLTrainJob, place: Place) -> Manifest:
@@ -92,14 +93,7 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": end_seconds(job.spec.storage),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",  # a large volume is not walked on every start
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         **placement(job),
         "containers": [worker_container(job, image)],
         "volumes": volumes(job),
@@ -122,11 +116,7 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
         "resources": workers.resources.to_dict(),
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [
             {"name": "job", "mountPath": names.JOB_DIR, "readOnly": True},
             {"name": "identity", "mountPath": names.IDENTITY_DIR, "readOnly": True},

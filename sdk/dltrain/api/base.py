@@ -55,8 +55,8 @@ class Form:
 class SpecMeta(ModelMetaclass):
     """Makes models of Python's values, and says what is wrong with these as `parse_job` does.
 
-    A metaclass, because pydantic calls a model's own `__init__` for nested models too, and would not gather the problems
-    of these.
+    A metaclass, because pydantic calls a model's own `__init__` for nested models too, and would not gather the
+    problems of these.
     """
 
     if not TYPE_CHECKING:  # type checkers are to see each model's own fields

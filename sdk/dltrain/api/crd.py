@@ -1,9 +1,9 @@
-"""The CustomResourceDefinition, generated from the models; `python -m dltrain.api.crd` prints it."""
+"""The CustomResourceDefinitions, generated from the models; `python -m dltrain.api.crd` prints them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -12,9 +12,19 @@ from pydantic import BaseModel
 from dltrain.api.base import Rule
 from dltrain.api.descriptions import DescribedSchema
 from dltrain.api.job import JobSpec, Metadata
+from dltrain.api.profile import ProfileSpec
 from dltrain.api.status import JobStatus
 from dltrain.api.wording import models_in
-from dltrain.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
+from dltrain.names import (
+    GROUP,
+    KIND,
+    PLURAL,
+    PROFILE_KIND,
+    PROFILE_PLURAL,
+    PROFILE_SHORT_NAME,
+    SHORT_NAME,
+    VERSION,
+)
 
 Schema = dict[str, Any]
 
@@ -44,6 +54,13 @@ COLUMNS: Final = (
     ("Loss", "number", ".status.progress.loss"),
     ("ETA", "string", ".status.progress.eta"),
     ("Restarts", "integer", ".status.restarts.total"),
+    ("Age", "date", ".metadata.creationTimestamp"),
+)
+PROFILE_COLUMNS: Final = (
+    ("Default", "boolean", ".spec.default"),
+    ("GPUs", "string", ".spec.resources.limits['nvidia\\.com/gpu']"),
+    ("Pod-Security", "string", ".spec.allow.podSecurity"),
+    ("Namespaces", "string", ".spec.namespaces"),
     ("Age", "date", ".metadata.creationTimestamp"),
 )
 
@@ -184,8 +201,7 @@ def without_defaults(schema: Schema) -> Schema:
 
 
 def custom_resource_definition() -> dict[str, Any]:
-    """The manifest of the CustomResourceDefinition."""
-    columns = [{"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS]
+    """The manifest of the CustomResourceDefinition of jobs."""
     schema = {
         "description": "A distributed training job.",
         "type": "object",
@@ -198,33 +214,63 @@ def custom_resource_definition() -> dict[str, Any]:
             "status": status_schema(),
         },
     }
-    version = {
+    scale = {
+        "specReplicasPath": ".spec.workers.replicas",
+        "statusReplicasPath": ".status.workers.ready",
+        "labelSelectorPath": ".status.workers.selector",
+    }
+    version = {"subresources": {"status": {}, "scale": scale}, **version_of(schema, COLUMNS)}
+    return definition("Namespaced", names_of(KIND, PLURAL, SHORT_NAME) | {"categories": ["all"]}, version)
+
+
+def profile_resource_definition() -> dict[str, Any]:
+    """The manifest of the CustomResourceDefinition of profiles."""
+    schema = {
+        "description": "What a platform team gives to jobs, and what it lets them do.",
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": model_schema(ProfileSpec),
+        },
+    }
+    names = names_of(PROFILE_KIND, PROFILE_PLURAL, PROFILE_SHORT_NAME)
+    return definition("Cluster", names, version_of(schema, PROFILE_COLUMNS))
+
+
+def version_of(schema: Schema, columns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """The one version of a definition: its schema, and what `kubectl get` prints."""
+    return {
         "name": VERSION,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": columns,
+        "additionalPrinterColumns": [{"name": name, "type": kind, "jsonPath": path} for name, kind, path in columns],
     }
-    names = {
-        "kind": KIND,
-        "plural": PLURAL,
-        "singular": KIND.lower(),
-        "shortNames": [SHORT_NAME],
-        "categories": ["all"],
-    }
+
+
+def names_of(kind: str, plural: str, short: str) -> dict[str, Any]:
+    """What a kind is called."""
+    return {"kind": kind, "plural": plural, "singular": kind.lower(), "shortNames": [short]}
+
+
+def definition(scope: str, names: Mapping[str, Any], version: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a CustomResourceDefinition of one version."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": scope, "names": dict(names), "versions": [dict(version)]},
     }
 
 
 def main() -> None:
-    """Print the manifest."""
+    """Print the manifests."""
+    definitions = (custom_resource_definition(), profile_resource_definition())
     sys.stdout.write("# Generated from dltrain.api by `make crd`; do not edit.\n")
-    yaml.safe_dump(custom_resource_definition(), sys.stdout, sort_keys=False, width=120)
+    yaml.safe_dump_all(definitions, sys.stdout, sort_keys=False, width=120)
 
 
 if __name__ == "__main__":

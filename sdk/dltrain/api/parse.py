@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dltrain.api.base import STORED
 from dltrain.api.job import DLTrainJob
@@ -16,6 +16,7 @@ from dltrain.api.text import plain_json, read_text
 from dltrain.api.wording import problem_of
 from dltrain.errors import ClusterError, Problem, SpecError
 
+Model = TypeVar("Model", bound=BaseModel)
 ALWAYS_WRITTEN: Final = ("apiVersion", "kind")
 """Fields that a text must have, as the API server demands; values made in Python may leave them out."""
 
@@ -62,9 +63,12 @@ def parse_document(values: Mapping[str, Any]) -> DLTrainJob:
     Raises:
         SpecError: it is not one valid job; holds all problems.
     """
-    return job_of_values(
-        values, [problem_of("missing", (name,), {}, "") for name in ALWAYS_WRITTEN if not values.get(name)]
-    )
+    return job_of_values(values, unwritten(values))
+
+
+def unwritten(values: Mapping[str, Any]) -> list[Problem]:
+    """What every document must say and this one does not."""
+    return [problem_of("missing", (name,), {}, "") for name in ALWAYS_WRITTEN if not values.get(name)]
 
 
 def job_of_values(values: Mapping[str, Any], known: list[Problem]) -> DLTrainJob:
@@ -77,15 +81,29 @@ def job_of_values(values: Mapping[str, Any], known: list[Problem]) -> DLTrainJob
     Raises:
         SpecError: there is a problem; holds all.
     """
+    return model_of_values(DLTrainJob, values, known)
+
+
+def model_of_values(model: type[Model], values: Mapping[str, Any], known: list[Problem]) -> Model:
+    """Make an object of the contract of plain values.
+
+    Args:
+        model: the kind of object.
+        values: the document.
+        known: what is known to be wrong with it.
+
+    Raises:
+        SpecError: there is a problem; holds all.
+    """
     try:
-        job = DLTrainJob.model_validate_json(json.dumps(values), strict=True)
+        made = model.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        raise SpecError(sorted({*known, *problems(error)}, key=lambda problem: problem.path)) from error
+        raise SpecError(sorted({*known, *problems(error, model)}, key=lambda problem: problem.path)) from error
     except (TypeError, ValueError, RecursionError) as error:  # bytes, sets, anchors within themselves
         raise SpecError([Problem("", f"holds what JSON cannot: {error}", remedy="write plain values")]) from error
     if known:
         raise SpecError(known)
-    return job
+    return made
 
 
 def stored_job(manifest: Mapping[str, Any]) -> DLTrainJob:

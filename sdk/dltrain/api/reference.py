@@ -1,4 +1,7 @@
-"""The reference page of the contract, generated from the models; `python -m dltrain.api.reference` prints it."""
+"""The reference pages of the contract, generated from the models.
+
+`python -m dltrain.api.reference` prints that of jobs, `python -m dltrain.api.reference profile` that of profiles.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from typing import Final
 
 from dltrain.api.crd import Schema, model_schema
 from dltrain.api.job import SERVER_FIELDS, DLTrainJob, JobSpec, Metadata
+from dltrain.api.profile import ProfileSpec
 from dltrain.api.status import JobStatus
-from dltrain.names import API_VERSION, KIND
+from dltrain.names import API_VERSION, KIND, PROFILE_KIND
 
 RULES: Final = "x-kubernetes-validations"
 RANGES: Final = (
@@ -34,8 +38,23 @@ server applies every one. The operator writes `status`: see it with `dltrain sta
 """
 
 
+PROFILE_HEAD: Final = f"""\
+<!-- Generated from dltrain.api by `make reference`; do not edit. -->
+# Reference: {PROFILE_KIND}
+
+`apiVersion: {API_VERSION}`, `kind: {PROFILE_KIND}`, of the whole cluster; [profiles](../profiles.md) says what they are
+for. Each section is one object; a field without a default is optional unless it is marked as required, and a field that
+is not listed is refused. `dltrain validate` checks a file of one.
+"""
+
+
+def profile_reference() -> str:
+    """The page of profiles, in Markdown."""
+    return "\n".join([PROFILE_HEAD, *sections("spec", model_schema(ProfileSpec), WRITTEN)]) + "\n"
+
+
 def reference() -> str:
-    """The page, in Markdown."""
+    """The page of jobs, in Markdown."""
     parts = [HEAD, *section("metadata", user_metadata(), WRITTEN), *rules_of("", job_rules())]
     parts += sections("spec", model_schema(JobSpec), WRITTEN)
     parts += sections("status", model_schema(JobStatus), OBSERVED)
@@ -155,8 +174,8 @@ def ranges(schema: Schema) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the page."""
-    sys.stdout.write(reference())
+    """Print a page."""
+    sys.stdout.write(profile_reference() if sys.argv[1:] == ["profile"] else reference())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ FailureReason = Literal[
     "DataError",
     "StorageError",
     "WorkerLost",
+    "Resized",
     "Preempted",
     "LaunchFailed",
     "DeadlineExceeded",
@@ -62,6 +63,8 @@ class WorkerCounts(StatusModel):
     """How many pods are ready."""
     summary: str = ""
     """ready/desired, for printing."""
+    selector: str | None = None
+    """The label selector of the pods, for the scale subresource and what drives it."""
 
 
 class Restarts(StatusModel):
@@ -73,6 +76,25 @@ class Restarts(StatusModel):
     """Worker pods that were lost and replaced."""
     total: int = 0
     """Both together."""
+    hour: int | None = None
+    """Worker pods lost since hourSince; these are what runPolicy.lostPodsPerHour limits."""
+    hour_since: datetime | None = None
+    """When the present hour of losses began: with the first one after the hour before."""
+
+
+class NodeFailures(StatusModel):
+    """What happened to the job's pods on one node."""
+
+    node: str
+    """The node."""
+    count: int
+    """How many pods of the job were lost there, in a row without a day between two."""
+    reason: str
+    """How the last one was lost."""
+    time: datetime
+    """When the last one was lost."""
+    avoid_until: datetime | None = None
+    """Until when no pod of the job is put there; absent where one failure says nothing about the node."""
 
 
 class Shares(StatusModel):
@@ -84,6 +106,15 @@ class Shares(StatusModel):
     """Waiting for other ranks."""
     data: float = 0.0
     """Waiting for batches."""
+
+
+class Straggler(StatusModel):
+    """A rank that holds all others up."""
+
+    rank: int
+    """Which one."""
+    slowdown: float
+    """How many times as long as the median rank it computes in a step."""
 
 
 class Progress(StatusModel):
@@ -111,6 +142,8 @@ class Progress(StatusModel):
     """Throughput of all ranks together."""
     time_split: Shares | None = None
     """Where the time of the epoch under way goes; of the one before, in the first seconds."""
+    stragglers: tuple[Straggler, ...] | None = None
+    """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None
@@ -208,6 +241,17 @@ class Failure(StatusModel):
     """Its last lines of output."""
 
 
+class AppliedProfile(StatusModel):
+    """The DLTrainProfile that a job got when the operator first saw it; later changes of it do not reach the job."""
+
+    name: str
+    """Its name."""
+    generation: int = 0
+    """The generation of its spec."""
+    spec: dict[str, Any] = {}
+    """Its spec, as it was."""
+
+
 class JobStatus(StatusModel):
     """What has become of a job."""
 
@@ -217,10 +261,14 @@ class JobStatus(StatusModel):
     """What holds now; wait for Complete or Failed."""
     observed_generation: int = 0
     """The spec's generation that this status was derived from."""
+    profile: AppliedProfile | None = None
+    """The DLTrainProfile that the job got; nothing where it got none."""
     workers: WorkerCounts = WorkerCounts()
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()
     """The highest incarnation used so far, by worker index; written before a pod is created."""
+    node_failures: tuple[NodeFailures, ...] | None = None
+    """On which nodes pods were lost, the latest first; the job avoids some of them for a while."""
     key_version: str | None = None
     """The version of the operator's master key that the job's identity was made with."""
     attempt: int = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dltrain.cli.options import File, Overrides
+from dltrain.cli.options import File, Overrides, Profile
 from dltrain.cli.say import say, show
 
 if TYPE_CHECKING:
@@ -67,16 +67,19 @@ def asked(wishes: Wishes, open_fields: set[str]) -> Wishes:
     return wishes
 
 
-def plan(file: File, overrides: Overrides = None) -> None:
+def plan(file: File, overrides: Overrides = None, profile: Profile = None) -> None:
     """Show what a job comes to before it runs.
+
+    With --profile, as the operator makes it of the job and that profile.
 
     Example: dltrain plan job.yaml --set spec.workers.replicas=8
     """
     from dltrain.cli.render import labelled  # noqa: PLC0415 - the models take time to import
     from dltrain.overrides import load_job  # noqa: PLC0415
     from dltrain.plan import plan_lines  # noqa: PLC0415
+    from dltrain.profiles import with_profile  # noqa: PLC0415
 
-    show(labelled(plan_lines(load_job(file, overrides or ()))))
+    show(labelled(plan_lines(with_profile(load_job(file, overrides or ()), profile))))
 
 
 def convert(

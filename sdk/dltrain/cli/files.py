@@ -10,33 +10,34 @@ import typer
 
 import dltrain
 from dltrain.cli.exits import INVALID
+from dltrain.cli.options import Profile
 from dltrain.errors import SpecError
 
 
 def validate(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="The job files (YAML or JSON).", show_default=False)
+        list[Path], typer.Argument(metavar="FILE", help="Files of jobs or profiles (YAML or JSON).", show_default=False)
     ],
+    profile: Profile = None,
 ) -> None:
-    """Check job files and print every problem found.
+    """Check files of jobs or profiles and print every problem found.
 
     Example: dltrain validate job.yaml
     """
-    from dltrain.api.parse import parse_job_file  # noqa: PLC0415 - the models take time to import
+    from dltrain.profiles import verdict  # noqa: PLC0415 - the models take time to import
 
     valid = True
     for file in files:
         try:
-            job = parse_job_file(file)
+            said, notes = verdict(file, profile)
         except SpecError as error:
             valid = False
             for problem in error.problems:
                 typer.echo(f"{file}: {problem}", err=True)
         else:
-            ranks = job.spec.workers.world_size
-            typer.echo(
-                f"{file}: valid: {job.name or f'{job.metadata.generate_name}...'}, {ranks} rank{'s' * (ranks > 1)}"
-            )
+            typer.echo(f"{file}: valid: {said}")
+            for note in notes:
+                typer.echo(f"{file}: only with a DLTrainProfile that allows it: {note}", err=True)
     if not valid:
         raise typer.Exit(INVALID)
 

@@ -32,6 +32,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the file, spec.FIELD=VALUE; may be repeated."),
 ]
+Profile = Annotated[
+    Path | None,
+    typer.Option("--profile", metavar="FILE", help="The DLTrainProfile that the job is to get (YAML or JSON)."),
+]
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", "-n", metavar="NAME", help="The namespace. Default: the kubeconfig's current one."),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Shares
 from dltrain.cli.catalogue import binary
+from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 
 JOB_COLUMNS = ("NAME", "RANKS", "STAGE", "STEP", "SAMPLES/S", "COMPUTE", "WAIT", "DATA", "ETA")
@@ -31,7 +32,7 @@ def job_row(job: DLTrainJob) -> tuple[str, ...]:
     shares = ("", "", "") if split is None else parts(split)
     speed = "" if progress.samples_per_second is None else f"{progress.samples_per_second:,.0f}"
     step = "" if progress.step is None else f"{progress.step}/{progress.steps or '?'}"
-    ranks = str(job.spec.workers.world_size)
+    ranks = str(resolved(job).spec.workers.world_size)
     return (job.name, ranks, progress.stage, step, speed, *shares, progress.eta or "")
 
 

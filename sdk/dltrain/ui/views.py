@@ -10,6 +10,7 @@ from dltrain.api.status import Progress
 from dltrain.curve import POINTS
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
+from dltrain.resolution import resolved
 
 
 def summary(job: DLTrainJob) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def details(job: DLTrainJob) -> dict[str, Any]:
     """Everything about one job that is in its object."""
     return {
         **summary(job),
-        "ranks": job.spec.workers.world_size,
+        "ranks": resolved(job).spec.workers.world_size,
         "points": POINTS,
         "status": job.status.to_dict(),
         "spec": job.to_manifest()["spec"],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltrain_operator.children.overlay import overlay
+from dltrain.overlay import overlay
 
 
 @pytest.mark.parametrize(
