@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
+HANGING_SECONDS: Final = 5.0
+"""An API server that has not answered a request for so long counts as away."""
 KEEPALIVE_SECONDS: Final = 75.0
 """The API server closes connections that were idle for 90 s."""
 PAGE: Final = 100
@@ -79,13 +82,19 @@ class Cluster:
         self.may_write: Callable[[], bool] = lambda: True
         """Whether anything but reading is allowed at this moment; asked before each such request is sent."""
         self.reachable = True
-        """Whether the API server has answered the newest request."""
+        """Whether the API server has answered the newest request that has ended."""
+        self._under_way: set[float] = set()
         self._configuration = Configuration()
         self._configuration.connection_pool_maxsize = concurrency
         # Looking for proxies takes two threads' time with every request: only where there are any.
         self._configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
         self._api: ApiClient | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the API server answers: one that hangs lets requests be under way for too long, or be given up."""
+        return self.reachable and time.monotonic() - min(self._under_way, default=time.monotonic()) < HANGING_SECONDS
 
     async def login(self) -> Access:
         """Read the credentials, anew if they were read before.
@@ -215,12 +224,18 @@ class Cluster:
         request = await self._api.param_serialize(
             method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
         )
+        self._under_way.add(begun := time.monotonic())
         try:  # the body is JSON already: the library would walk through all of it to see to that
             response = await self._api.call_api(*request[:3], body, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
             self._note(verb, path, 0)
             raise UnavailableError(f"{method} {path}: {str(error) or 'timed out'}") from error
+        except asyncio.CancelledError:  # whoever sent it has not the time to wait any longer
+            self._note(verb, path, 0)
+            raise
+        finally:
+            self._under_way.discard(begun)
         self._note(verb, path, response.status)
         return response.status, seconds_in(response.headers.get("Retry-After")), text
 
