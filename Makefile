@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e check format crd reference docs chart sbom lock faults bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ prepare: install  ## Build what the tests on a real cluster need: its programs a
 
 e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tests on a real cluster; CLUSTER_ARGS=--cluster=current for the one of KUBECONFIG
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
+
+e2e-chaos: prepare  ## Break everything that can break under a job, at every moment (two hours), and write docs/kill-matrix.md
+	CHAOS=all CHAOS_PAGE=docs/kill-matrix.md $(RUN)pytest -q --timeout=3600 tests/e2e/test_chaos.py
 
 check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .
@@ -82,7 +85,7 @@ chart: install  ## Generate what helm/dltrain has from manifests/ and helm/sourc
 
 sbom: | $(UV)  ## Write what the images hold of Python as CycloneDX into dist/sbom
 	@mkdir -p dist/sbom
-	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra operator --preview-features sbom-export -o dist/sbom/operator.cdx.json
+	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra operator --extra ui --preview-features sbom-export -o dist/sbom/operator.cdx.json
 	$(UV) export --quiet --frozen --format cyclonedx1.5 --no-default-groups --extra trainer --extra data --extra compression --extra timm --preview-features sbom-export -o dist/sbom/trainer.cdx.json
 
 lock: | $(UV)  ## Resolve the dependencies again
@@ -90,6 +93,9 @@ lock: | $(UV)  ## Resolve the dependencies again
 
 faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (an hour)
 	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q --timeout=3600 tests/faults
+
+pythons: | $(UV)  ## Run the SDK's tests on newer versions of Python (root, debootstrap)
+	python3 -m tests.pythons $(UV)
 
 bench: install  ## Measure against a peer: make bench BENCH=first-light
 	@$(RUN)python -m tests.bench $(BENCH)

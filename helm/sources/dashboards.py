@@ -15,6 +15,28 @@ CHOICE: Final = {"name": "datasource", "label": "Source", "type": "datasource", 
 """The Prometheus that is asked, chosen by whoever looks."""
 
 
+def chosen(name: str, label: str, query: str) -> dict[str, Any]:
+    """Values of a label, chosen by whoever looks; all at first."""
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": SOURCE,
+        "query": {"query": query, "refId": name},
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+JOB_CHOICES: Final = (
+    chosen("namespace", "Namespace", "label_values(dltrain_job_step, job_namespace)"),
+    chosen("job", "Job", 'label_values(dltrain_job_step{job_namespace=~"$namespace"}, job_name)'),
+)
+
+
 @dataclass(frozen=True)
 class Panel:
     """One panel: a question, its unit, and what Prometheus is asked."""
@@ -37,6 +59,16 @@ def quantile(share: float, family: str, by: str = "") -> str:
 def rate(family: str, by: str = "") -> str:
     """The query for a counter's rate over all replicas."""
     return f"sum {f'by ({by}) ' if by else ''}(rate({family}[$__rate_interval]))"
+
+
+CHOSEN: Final = '{job_namespace=~"$namespace", job_name=~"$job"}'
+"""The jobs that whoever looks has chosen."""
+
+
+def of_job(name: str, by: str = "") -> str:
+    """The query for a gauge of single jobs, which all replicas of the operator tell alike."""
+    labels = ", ".join(filter(None, ("job_namespace", "job_name", by)))
+    return f"max by ({labels}) (dltrain_job_{name}{CHOSEN})"
 
 
 OPERATOR: Final = (
@@ -121,9 +153,44 @@ FLEET: Final = (
         width=24,
     ),
 )
+JOBS: Final = (
+    Panel("Loss", "Of the newest step reported.", {"{{job_namespace}}/{{job_name}}": of_job("loss")}, width=12),
+    Panel(
+        "Samples per second",
+        "Of all ranks.",
+        {"{{job_namespace}}/{{job_name}}": of_job("samples_per_second")},
+        width=12,
+    ),
+    Panel(
+        "Where the time goes",
+        "Shares of rank 0's time: computing, waiting for others, waiting for batches.",
+        {"{{job_namespace}}/{{job_name}} {{part}}": of_job("time_share", "part")},
+        "percentunit",
+    ),
+    Panel(
+        "Progress",
+        "Share of the steps that are done.",
+        {"{{job_namespace}}/{{job_name}}": f"{of_job('step')} / {of_job('steps')}"},
+        "percentunit",
+    ),
+    Panel(
+        "Steps since the last checkpoint",
+        "What a loss of every pod would undo.",
+        {"{{job_namespace}}/{{job_name}}": f"{of_job('step')} - {of_job('checkpoint_step')}"},
+    ),
+    Panel("Restarts", "So far.", {"{{job_namespace}}/{{job_name}} {{class}}": of_job("restarts", "class")}, width=12),
+    Panel(
+        "Workers that are missing",
+        "Asked for and not ready.",
+        {"{{job_namespace}}/{{job_name}}": f"{of_job('workers_desired')} - {of_job('workers_ready')}"},
+        width=12,
+    ),
+    Panel("Jobs beyond the limit", "Not told: raise metrics.jobs.", {"jobs": "max(dltrain_jobs_untold)"}, kind="stat"),
+)
 DASHBOARDS: Final[Mapping[str, tuple[str, Sequence[Panel]]]] = {
     "operator": ("dltrain: operator", OPERATOR),
     "fleet": ("dltrain: jobs and GPUs", FLEET),
+    "jobs": ("dltrain: single jobs", JOBS),
 }
 
 
@@ -138,9 +205,7 @@ def dashboard(name: str) -> str:
             "schemaVersion": 39,
             "refresh": "30s",
             "time": {"from": "now-6h", "to": "now"},
-            "templating": {
-                "list": [{"name": "datasource", "label": "Source", "type": "datasource", "query": "prometheus"}]
-            },
+            "templating": {"list": [CHOICE, *(JOB_CHOICES if panels is JOBS else ())]},
             "panels": placed(panels),
         },
         indent=1,

@@ -25,7 +25,8 @@ def files(root: Path) -> dict[str, str]:
     Args:
         root: the project's root, whose manifests are read.
     """
-    operator = list(yaml.safe_load_all((root / "manifests/operator.yaml").read_text()))
+    operator = documents(root / "manifests/operator.yaml")
+    page = documents(root / "manifests/web-page.yaml")
     deployment = only(operator, "Deployment")["spec"]
     all_values = values(deployment["replicas"])
     return {
@@ -35,13 +36,19 @@ def files(root: Path) -> dict[str, str]:
         "docs/reference/chart.md": values_table(all_values),
         f"{CHART}/files/deployment.yaml": NOTE.format(source="operator.yaml") + dump(deployment),
         f"{CHART}/files/rules.yaml": NOTE.format(source="operator.yaml") + dump(rules(operator)),
+        f"{CHART}/files/web-page.yaml": NOTE.format(source="web-page.yaml") + dump(web_page(page)),
         f"{CHART}/files/crds.yaml": NOTE.format(source="crd.yaml") + (root / "manifests/crd.yaml").read_text(),
     }
 
 
-def only(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     """The one object of a kind."""
-    (found,) = (document for document in documents if document["kind"] == kind)
+    (found,) = (document for document in objects if document["kind"] == kind)
     return found
 
 
@@ -57,6 +64,11 @@ def rules(operator: list[dict[str, Any]]) -> dict[str, Any]:
     cluster = [rule for rule in everywhere if set(rule["resources"]) <= CLUSTER_SCOPED]
     jobs = [rule for rule in everywhere if rule not in cluster]
     return {"jobs": jobs, "cluster": cluster, "own": only(operator, "Role")["rules"]}
+
+
+def web_page(page: list[dict[str, Any]]) -> dict[str, Any]:
+    """The web page's rights and the spec of its Deployment."""
+    return {"rules": only(page, "ClusterRole")["rules"], "spec": only(page, "Deployment")["spec"]}
 
 
 def dump(value: Any) -> str:

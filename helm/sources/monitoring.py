@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from helm.sources.fields import Group, switch, text, words
+from helm.sources.fields import Group, integer, switch, text, words
 
 DURATION: Final = r"^[0-9]+(ms|s|m|h)$"
 
@@ -24,6 +24,13 @@ def monitor(kind: str, what: str) -> Group:
 METRICS: Final = Group(
     "Metrics of the operator, for Prometheus and Grafana.",
     {
+        "jobs": integer(
+            "Of how many jobs that run the metrics tell loss, throughput and the like, by namespace and name; 0 for "
+            "none. Whoever reaches the metrics then reads them: see networkPolicy.metricsFrom.",
+            0,
+            0,
+            10_000,
+        ),
         "podMonitor": monitor("PodMonitor", "the operator's pods"),
         "serviceMonitor": monitor("ServiceMonitor", "them through a Service of their own"),
         "prometheusRule": Group(

@@ -187,6 +187,20 @@ OTHERS: Final[Members] = {
     ),
     "priorityClasses": records("PriorityClasses to make, for jobs to name.", PRIORITY),
     "metrics": METRICS,
+    "webPage": Group(
+        "A read-only web page of jobs, reached by `kubectl port-forward`.",
+        {
+            "enabled": switch("Whether it is installed.", default=False),
+            "namespace": text("The namespace whose jobs it shows; all if empty.", pattern=OPTIONAL_NAME),
+            "resources": Group(
+                "What its container asks for and is limited to.",
+                {
+                    "requests": quantities("What it is sure to get.", {"cpu": "10m", "memory": "128Mi"}),
+                    "limits": quantities("What it may not exceed.", {"memory": "256Mi"}),
+                },
+            ),
+        },
+    ),
     "test": Group(
         "What `helm test` runs: it submits a small job and waits until it is complete.",
         {

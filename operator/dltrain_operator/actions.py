@@ -24,6 +24,8 @@ class Target:
     """The uid of its job."""
     key_version: str
     """The version of the master key that the job's identity was made with."""
+    replicas: int | None = None
+    """How many workers an elastic group is told to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Plan:
     """Pods to create, once the children and the identity exist."""
     remove: tuple[PodRecord, ...] = ()
     """Pods to delete."""
+    force: tuple[PodRecord, ...] = ()
+    """Pods to delete without waiting for their kubelets."""
     delete_job: bool = False
     """Whether the job has outlived its time."""
     observe: Target | None = None
@@ -63,7 +67,7 @@ class Plan:
     @property
     def quiet(self) -> bool:
         """Whether carrying it out sends no request at all."""
-        return self.status is None and not (self.children or self.pods or self.remove or self.delete_job)
+        return self.status is None and not (self.children or self.pods or self.remove or self.force or self.delete_job)
 
 
 def with_status(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.request import getproxies
 
 from aiohttp import ClientError, ClientTimeout, TCPConnector
@@ -18,7 +18,8 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
+from dltrain.errors import ClusterError, NotFoundError, UnavailableError
+from dltrain_operator.answers import error_of, seconds_in
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
@@ -32,14 +33,6 @@ PAGE: Final = 100
 """Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
 Tally = Callable[[str, str, int], None]
 """Takes the verb and the resource of each request, and the status of its answer, 0 where there was none."""
-
-
-class RefusedError(ClusterError):
-    """The API server calls an object invalid: sending it again is useless."""
-
-
-class StaleError(ClusterError):
-    """The object has changed, or is another one, since it was last seen."""
 
 
 class PatientClient(RESTClientObject):  # type: ignore[misc]  # the library ships no types
@@ -180,9 +173,18 @@ class Cluster:
         path = path_of(manifest["kind"], metadata["namespace"], metadata["name"])
         return await self._request("update", path, [("fieldManager", FIELD_MANAGER)], manifest)
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
-        """Delete an object if it is still the one of that uid; what it owns follows in the background."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> Object:
+        """Delete an object if it is still the one of that uid; what it owns follows in the background.
+
+        Args:
+            kind: its kind.
+            namespace: where it is.
+            name: its name.
+            uid: its uid.
+            force: of a pod: at once, without waiting for its kubelet.
+        """
+        options: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        options |= {"gracePeriodSeconds": 0} if force else {}
         return await self._request("delete", path_of(kind, namespace, name), body=options)
 
     async def _load(self) -> None:
@@ -259,37 +261,6 @@ async def connected(
         yield cluster
     finally:
         await cluster.close()
-
-
-def error_of(status: int, request: str, text: bytes, retry_after: float) -> ClusterError:
-    """The exception that an answer other than success means."""
-    reason, message = explanation(text)
-    sentence = f"{request}: {message or f'HTTP status {status}'}"
-    if status == 404:
-        return NotFoundError(sentence)
-    if reason == "AlreadyExists":
-        return AlreadyExistsError(sentence)
-    if status == 409:
-        return StaleError(sentence)
-    if status in {400, 413, 422}:
-        return RefusedError(message or sentence)
-    if status == 429 or status >= 500:
-        return UnavailableError(sentence, retry_after)
-    return ClusterError(sentence)
-
-
-def seconds_in(header: str | None) -> float:
-    """The delay that a Retry-After header asks for; 0 for none, and for a date, which the API never sends."""
-    return float(header) if header is not None and header.isdecimal() else 0.0
-
-
-def explanation(text: bytes) -> tuple[str, str]:
-    """The reason and the message of an answer that is a Status; empty where it is something else."""
-    try:
-        status = json.loads(text)
-    except ValueError:
-        return "", text.decode(errors="replace")[:200]
-    return str(status.get("reason", "")), str(status.get("message", ""))
 
 
 def in_cluster() -> bool:

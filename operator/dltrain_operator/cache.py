@@ -6,12 +6,14 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.status import Progress
 from dltrain_operator.observed import Notes, Observed
-from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, ProfileRecord, Record
+from dltrain_operator.profile_record import ProfileRecord
+from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
 
 REMEMBERED_DELETIONS: Final = 4096
 """How many deleted objects are remembered, so that a late answer to a request does not bring one back."""
@@ -126,6 +128,10 @@ class Cache:
         """The jobs that may wait for a profile."""
         return [key for key, job in self._jobs.items() if job.phase in {"", "Pending"}]
 
+    def jobs(self) -> list[JobRecord]:
+        """Every job."""
+        return list(self._jobs.values())
+
     def phases(self) -> Iterable[str]:
         """The phase of every job; empty for one without."""
         return (job.phase for job in self._jobs.values())
@@ -151,9 +157,25 @@ class Cache:
             Whether more than the progress of a known coordinator has changed.
         """
         before = self._notes[key] if key in self._notes else Notes()
-        self.note(key, group=status, coordinator=pod)
+        self.note(key, group=status, coordinator=pod, unheard="", unheard_since=None)
         known = before.coordinator == pod and before.group is not None
         return not known or without_progress(before.group) != without_progress(status)
+
+    def miss(self, key: JobKey, pod: str, now: datetime) -> bool:
+        """Note that a coordinator cannot be reached.
+
+        Args:
+            key: its job.
+            pod: the uid of its pod.
+            now: the present time.
+
+        Returns:
+            Whether it could be before.
+        """
+        if key in self._notes and self._notes[key].unheard == pod:
+            return False
+        self.note(key, unheard=pod, unheard_since=now)
+        return True
 
     def _put_job(self, record: JobRecord) -> None:
         old = self._jobs.get(record.key)

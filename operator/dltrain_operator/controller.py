@@ -11,6 +11,7 @@ from dltrain.api.channel import GroupStatus
 from dltrain.errors import ClusterError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
+from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder
 from dltrain_operator.gangs import gang_scheduler
 from dltrain_operator.inventory import Inventory
@@ -19,9 +20,10 @@ from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.patience import patiently
+from dltrain_operator.profile_record import profile_record
 from dltrain_operator.queue import WorkQueue
 from dltrain_operator.reconcile import Reconciler, Tools
-from dltrain_operator.records import READERS, JobKey, JobRecord, Object, profile_record
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
 
@@ -51,6 +53,7 @@ class Controller:
         self._begun = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
         metrics.show(self._cache.phases, lambda: self._queue.depth)
+        metrics.show_jobs(self._cache.jobs, settings.job_metrics)
         self._work: asyncio.Task[None] | None = None
 
     def __copy__(self) -> Self:
@@ -144,14 +147,18 @@ class Controller:
             for key in self._cache.waiting():
                 self._queue.add(key)
 
-    def heard(self, key: JobKey, pod: str, status: GroupStatus) -> None:
+    def heard(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
         """Take what the coordinator of a job says.
 
         Args:
             key: the job.
             pod: the uid of the coordinator's pod.
-            status: what it said.
+            status: what it said; None if it cannot be reached.
         """
+        if status is None:
+            if self._cache.miss(key, pod, utc_now()):
+                self._queue.add(key)
+            return
         if self._cache.hear(key, pod, status):
             self._queue.add(key)
         else:

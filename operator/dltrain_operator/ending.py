@@ -17,6 +17,7 @@ from dltrain.errors import SpecError
 from dltrain.names import EXIT_DO_NOT_RETRY
 from dltrain_operator.actions import Plan
 from dltrain_operator.events import transition_events
+from dltrain_operator.losses import hourly_limit
 from dltrain_operator.observed import Observed
 from dltrain_operator.pace import earliest
 from dltrain_operator.records import ENDED_PHASES, PodRecord
@@ -32,7 +33,7 @@ from dltrain_operator.status import (
 )
 from dltrain_operator.workers import FINISH_GRACE
 
-DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec"})
+DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec", "WorkerLost"})
 """Failures that the operator decides on while the pods still work: they get no time to end by themselves."""
 
 NOT_STARTED: Final = frozenset({Reason.PENDING, Reason.BLOCKED, Reason.STARTING})
@@ -66,8 +67,10 @@ def find_outcome(job: DLTrainJob, observed: Observed, now: datetime) -> Outcome 
 
 
 def overdue(job: DLTrainJob, now: datetime) -> Outcome | None:
-    """The end of a job that has taken too long, to end or to start; None where there is time left."""
+    """The end of a job that has lost too many pods, or takes too long to end or to start; None where all is well."""
     policy = job.spec.run_policy
+    if (job.status.restarts.hour or 0) > hourly_limit(job):
+        return own_failure("WorkerLost", too_many_losses(job))
     deadline, startup = deadline_of(job, job.status), startup_deadline_of(job, job.status)
     if deadline is not None and deadline <= now:
         limit = short_duration(policy.active_deadline_seconds or 0)
@@ -108,7 +111,16 @@ def failure_of(pod: PodRecord, group: GroupStatus | None) -> Outcome:
     return Outcome("Failed", failure.reason, failure.message or failure.reason, failure, group)
 
 
-def own_failure(reason: Literal["InvalidSpec", "DeadlineExceeded"], message: str) -> Outcome:
+def too_many_losses(job: DLTrainJob) -> str:
+    """What is said of a job that loses one pod after another."""
+    nodes = ", ".join(f"{entry.node} ({entry.count}: {entry.reason})" for entry in (job.status.node_failures or ())[:3])
+    return (
+        f"{job.status.restarts.hour} worker pods were lost within an hour, more than runPolicy.lostPodsPerHour, "
+        f"{hourly_limit(job)}" + (f"; the latest on {nodes}" if nodes else "")
+    )
+
+
+def own_failure(reason: Literal["InvalidSpec", "DeadlineExceeded", "WorkerLost"], message: str) -> Outcome:
     """The operator has given up."""
     return Outcome("Failed", reason, message, Failure(reason=reason, message=message))
 
@@ -137,7 +149,7 @@ def ending_plan(job: DLTrainJob, outcome: Outcome, observed: Observed, now: date
     changes = {
         "failure": outcome.failure,
         "completion_time": stamp(now),
-        "workers": worker_counts(job.spec.workers.replicas),
+        "workers": worker_counts(job),
     }
     status = with_phase(status.model_copy(update=changes))
     remove, again_at = clean_up(job, status, observed.pods, now)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the operator; no label names a job, so that their number does not grow with the jobs."""
+"""What Prometheus is told of the operator; no label names a job (see job_metrics.py for those that may)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dltrain.api.status import Phase
+from dltrain_operator.job_metrics import JobMetrics
+from dltrain_operator.records import JobRecord
 
 PHASES: Final[tuple[Phase, ...]] = (
     "Pending",
@@ -22,6 +24,8 @@ PHASES: Final[tuple[Phase, ...]] = (
     "Failed",
 )
 STEP_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ERRORS: Final = ("UnavailableError", "ClusterError", "defect")
+CLASSES: Final = ("user", "infrastructure")
 LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 LIFE_BUCKETS: Final = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
@@ -64,6 +68,10 @@ class Metrics:
             "dltrain_gpu_productive_seconds", "GPU time of training steps that no restart undid.", registry=registry
         )
 
+        for counter, values in ((self.errors, ERRORS), (self.restarts, CLASSES)):
+            for known in values:
+                counter.labels(known)  # from 0 on, so that the first of them is an increase too
+
     def count_request(self, verb: str, resource: str, code: int) -> None:
         """Count a request to the API."""
         self.requests.labels(verb, resource, str(code)).inc()
@@ -76,6 +84,15 @@ class Metrics:
             queued: how many jobs wait to be looked at.
         """
         self.registry.register(Present(phases, queued))
+
+    def show_jobs(self, jobs: Callable[[], Iterable[JobRecord]], limit: int) -> None:
+        """Tell of single jobs, too.
+
+        Args:
+            jobs: all that exist.
+            limit: how many are told at most; 0 for none.
+        """
+        self.registry.register(JobMetrics(jobs, limit))
 
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""

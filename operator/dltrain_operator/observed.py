@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dltrain.api.channel import GroupStatus
-from dltrain_operator.records import ChildRecord, JobRecord, PodRecord, ProfileRecord
+from dltrain_operator.profile_record import ProfileRecord
+from dltrain_operator.records import ChildRecord, JobRecord, PodRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,10 @@ class Notes:
     """The newest status that a coordinator has sent."""
     coordinator: str = ""
     """The uid of the pod that sent it."""
+    unheard: str = ""
+    """The uid of the coordinator's pod that cannot be reached; empty while it can."""
+    unheard_since: datetime | None = None
+    """Since when."""
     issued: frozenset[tuple[int, int]] = frozenset()
     """(index, incarnation) that this process wrote to the status and whose pods nobody has seen yet.
 

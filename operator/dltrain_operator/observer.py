@@ -32,8 +32,8 @@ CONTEXT_LIFE: Final = OBSERVER_LIFE.total_seconds() / 2
 TLS_BUFFER_BYTES: Final = 32 * 1024
 """Twice what one TLS record can hold."""
 
-Report = Callable[[JobKey, str, GroupStatus], None]
-"""Takes what the coordinator of a job, in the pod of that uid, has said."""
+Report = Callable[[JobKey, str, GroupStatus | None], None]
+"""Takes what the coordinator of a job, in the pod of that uid, has said; None if it cannot be reached."""
 
 
 def use_small_tls_buffers() -> None:
@@ -73,10 +73,11 @@ class Observers:
         line = Line(key, target)
         while True:
             try:
-                async for status in statuses(target.address, self._port, line.context()):
+                async for status in statuses(target, self._port, line.context()):
                     line.heard()
                     self._report(job, target.pod, status)
             except ChannelError as error:
+                self._report(job, target.pod, None)
                 log.log(line.log_level, "%s/%s: %s; will dial again", *job, error)
             await asyncio.sleep(line.delay())
 
@@ -111,15 +112,15 @@ class Line:
         return min(max(SHORTEST_DELAY, PATIENCE * silence), LONGEST_DELAY)
 
 
-async def statuses(host: str, port: int, context: ssl.SSLContext) -> AsyncIterator[GroupStatus]:
+async def statuses(target: Target, port: int, context: ssl.SSLContext) -> AsyncIterator[GroupStatus]:
     """What a coordinator says.
 
     Raises:
         ChannelError: it cannot be reached, or the connection has ended.
     """
-    channel = await open_channel(host, port, context)
+    channel = await open_channel(target.address, port, context)
     async with heartbeats(channel):
-        await channel.send(Observe())
+        await channel.send(Observe(replicas=target.replicas))
         async for message in channel:
             if isinstance(message, GroupStatus):
                 yield message

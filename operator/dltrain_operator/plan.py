@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from dltrain.api.job import DLTrainJob
@@ -37,6 +38,14 @@ def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
 
 def plan_of(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
     """Decide what to do about a job that keeps the contract and is this operator's to run."""
+    plan = plan_for_state(job, observed, now, site)
+    lost = [pod for pod in plan.remove if pod.unreachable]
+    stuck = [pod for pod in observed.pods if pod.stuck]
+    return replace(plan, remove=tuple(pod for pod in plan.remove if pod not in lost), force=(*lost, *stuck))
+
+
+def plan_for_state(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
+    """Decide by what the job is about: it has ended, ends, is suspended or active."""
     if job.status.finished:
         return finished_plan(job, observed, now)
     try:

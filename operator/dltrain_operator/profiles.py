@@ -12,7 +12,7 @@ from dltrain.errors import Problem, SpecError
 from dltrain.resolution import MissingProfileError, choose, resolved, settled
 from dltrain_operator.actions import Plan, with_status
 from dltrain_operator.observed import Observed
-from dltrain_operator.records import ProfileRecord
+from dltrain_operator.profile_record import ProfileRecord
 from dltrain_operator.status import Reason, Values, with_conditions, with_phase, worker_counts
 
 
@@ -54,5 +54,5 @@ def unprofiled_plan(job: DLTrainJob, observed: Observed, error: SpecError, now: 
     status = job.status.model_copy(update={"observed_generation": job.metadata.generation})
     values: Values = [("Accepted", False), ("Running", False)]
     status = with_conditions(status, values, Reason.NO_PROFILE, str(error), now)
-    status = status.model_copy(update={"workers": worker_counts(job.spec.workers.replicas)})
+    status = status.model_copy(update={"workers": worker_counts(job)})
     return with_status(Plan(job=job), job.status, with_phase(status), observed.notes.written_at, now)

@@ -14,7 +14,8 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.actions import Plan
-from dltrain_operator.apply import Cluster, RefusedError, StaleError
+from dltrain_operator.answers import RefusedError, StaleError
+from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.children.gang import GangScheduler, without_topology
 from dltrain_operator.children.metadata import Manifest
@@ -202,14 +203,15 @@ class Reconciler:
                 await self._cluster.create(plain)
 
     async def _clear_away(self, job: JobRecord, plan: Plan) -> None:
-        await together([self._delete_pod(pod) for pod in plan.remove])
+        doomed = [(pod, False) for pod in plan.remove] + [(pod, True) for pod in plan.force]
+        await together([self._delete_pod(pod, force=force) for pod, force in doomed])
         if plan.delete_job:
             with suppress(NotFoundError, StaleError):
                 await self._cluster.delete(JobRecord.kind, *job.key, job.uid)
 
-    async def _delete_pod(self, pod: PodRecord) -> None:
+    async def _delete_pod(self, pod: PodRecord, *, force: bool) -> None:
         with suppress(NotFoundError, StaleError):
-            answer = await self._cluster.delete(PodRecord.kind, pod.key.namespace, pod.name, pod.uid)
+            answer = await self._cluster.delete(PodRecord.kind, pod.key.namespace, pod.name, pod.uid, force=force)
             if answer["metadata"].get("deletionGracePeriodSeconds"):
                 self._remember(answer)
             else:

@@ -10,12 +10,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
-from dltrain.api.parse_profile import parse_profile
-from dltrain.api.profile import DLTrainProfile
-from dltrain.errors import SpecError
 
 Object = Mapping[str, Any]
 """An API object as JSON values."""
+KEPT: Final = ("name", "namespace", "uid", "generation", "creationTimestamp")
 ENDED_PHASES: Final = frozenset({"Succeeded", "Failed"})
 CREATING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 """Waiting reasons that say no more than that the kubelet is at work."""
@@ -81,6 +79,14 @@ class PodRecord:
     """The termination message of worker 0: the last GroupStatus of its coordinator."""
     trouble: str = ""
     """Why it does not run, in the words of the scheduler or the kubelet."""
+    started_at: datetime | None = None
+    """When the worker container started."""
+    unreachable: bool = False
+    """Whether Kubernetes hears nothing of the pod's node."""
+    disruption: str = ""
+    """Why it is disrupted, as the reason of its DisruptionTarget has it; empty if it is not."""
+    avoids: bool = False
+    """Whether it was made to avoid nodes."""
 
     @property
     def ended(self) -> bool:
@@ -96,6 +102,11 @@ class PodRecord:
     def removable(self) -> bool:
         """Whether it holds a node's resources and nobody has asked for its deletion yet."""
         return self.deletes_at is None and self.phase not in ENDED_PHASES
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is to be deleted, and no kubelet is there to do it."""
+        return self.deletes_at is not None and self.unreachable and not self.ended
 
     @property
     def running(self) -> bool:
@@ -117,46 +128,23 @@ class ChildRecord:
     """The hash of the content that it was last given."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileRecord:
-    """One DLTrainProfile."""
-
-    name: str
-    uid: str
-    version: int = field(compare=False)
-    profile: DLTrainProfile | None
-    """The profile; None where it breaks the contract."""
-    trouble: str = ""
-    """What is wrong with it."""
-    default: bool = False
-    """Whether jobs that name none are to get it."""
-
-
 Record = JobRecord | PodRecord | ChildRecord
 
 
 def job_record(job: Object) -> JobRecord:
     """The record of a DLTrainJob."""
     metadata = job["metadata"]
-    kept = {
-        key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
-    }
+    kept = {key: metadata[key] for key in KEPT if key in metadata}
     status = dict(job.get("status", {}))
     profile = status.pop("profile", None)
-    document = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": kept,
-        "spec": job.get("spec", {}),
-        "status": status,
-    }
+    head = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": kept}
     return JobRecord(
         key=JobKey(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
         deleting="deletionTimestamp" in metadata,
         phase=sys.intern(job.get("status", {}).get("phase", "")),
-        document=compact(document),
+        document=compact({**head, "spec": job.get("spec", {}), "status": status}),
         profile=sys.intern(compact(profile)) if profile else "",
     )
 
@@ -164,19 +152,6 @@ def job_record(job: Object) -> JobRecord:
 def compact(value: Any) -> str:
     """JSON in as few characters as possible, the same for equal values."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def profile_record(profile: Object) -> ProfileRecord:
-    """The record of a DLTrainProfile."""
-    metadata = profile["metadata"]
-    identity = metadata["name"], metadata["uid"], int(metadata["resourceVersion"])
-    kept = {key: metadata[key] for key in ("name", "generation", "creationTimestamp") if key in metadata}
-    spec = profile.get("spec", {})
-    default = bool(spec.get("default"))
-    try:
-        return ProfileRecord(*identity, parse_profile({"metadata": kept, "spec": spec}), default=default)
-    except SpecError as error:
-        return ProfileRecord(*identity, None, str(error), default)
 
 
 def pod_record(pod: Object) -> PodRecord | None:
@@ -206,6 +181,10 @@ def pod_record(pod: Object) -> PodRecord | None:
         ended_at=moment(ended.get("finishedAt")),
         account=ended.get("message", "") if index == 0 else "",
         trouble=pod_trouble(status, worker),
+        started_at=moment(worker.get("running", {}).get("startedAt")),
+        unreachable=is_unreachable(status),
+        disruption=disruption_of(status),
+        avoids=names.AVOIDED_NODES_ANNOTATION in metadata.get("annotations", {}),
     )
 
 
@@ -265,6 +244,24 @@ def worker_state(status: Object) -> Object:
 def condition(status: Object, kind: str) -> Object:
     """A pod's condition of that type; empty where it has none."""
     return next((entry for entry in status.get("conditions", ()) if entry["type"] == kind), {})
+
+
+def is_unreachable(status: Object) -> bool:
+    """Whether Kubernetes hears nothing of a pod's node.
+
+    Its node controller then says that the pod is not ready, and changes nothing else; where a kubelet says so, it gives
+    a reason, or a container that is not ready.
+    """
+    ready = condition(status, "Ready")
+    containers: Iterable[Object] = status.get("containerStatuses", ())
+    fine = any(entry["name"] == names.WORKER_CONTAINER and entry.get("ready", False) for entry in containers)
+    return ready.get("status") == "False" and not ready.get("reason") and fine
+
+
+def disruption_of(status: Object) -> str:
+    """Why a pod is disrupted; empty if it is not. KEP-3329."""
+    target = condition(status, "DisruptionTarget")
+    return str(target.get("reason", "")) if target.get("status") == "True" else ""
 
 
 def pod_trouble(status: Object, worker: Object) -> str:

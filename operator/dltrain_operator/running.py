@@ -19,6 +19,7 @@ from dltrain_operator.children.pod import Place, worker_pod
 from dltrain_operator.children.service import worker_service
 from dltrain_operator.ending import deadline_of, read_account, startup_deadline_of
 from dltrain_operator.events import JobEvent
+from dltrain_operator.losses import avoided_nodes, loss_of, silent_pods, with_losses
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.pace import earliest
 from dltrain_operator.records import PodRecord
@@ -50,7 +51,12 @@ class Crew(NamedTuple):
     @property
     def settled(self) -> bool:
         """Whether every agent runs, or has ended as it does at the end of a job."""
-        return all(seat.finishing or (seat.pod is not None and seat.pod.running) for seat in self.seats)
+        return all(is_settled(seat) for seat in self.seats)
+
+
+def is_settled(seat: Seat) -> bool:
+    """Whether a worker's agent runs, or has ended as it does at the end of a job."""
+    return seat.finishing or (seat.pod is not None and seat.pod.running)
 
 
 class State(NamedTuple):
@@ -66,7 +72,7 @@ def suspended_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
     status = absorbed(accepted(job, now), observed.notes.group, now)
     values: Values = [("Running", False), ("Suspended", True)]
     status = with_conditions(status, values, Reason.SUSPENDED, "runPolicy.suspend is true", now)
-    changes = {"start_time": None, "workers": worker_counts(job.spec.workers.replicas)}
+    changes = {"start_time": None, "workers": worker_counts(job)}
     status = with_phase(status.model_copy(update=changes))
     plan = Plan(job=job, remove=tuple(pod for pod in observed.pods if pod.removable))
     return with_status(plan, job.status, status, observed.notes.written_at, now)
@@ -81,18 +87,21 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     if observed.predecessor:
         return waiting_plan(job, observed, now)
     workers = group_by_worker(job.spec.workers.replicas, job.status.incarnations, observed.pods)
-    seats = seat_workers(workers, observed.notes.issued, now)
+    silent, silent_at = silent_pods(job, observed, now)
+    seats = seat_workers(workers, observed.notes.issued, now, silent)
     crew = Crew(seats, () if resumes else tuple(seat for seat in seats if counts_as_lost(seat, job.status)))
     status = active_status(job, observed, crew, site, now)
+    surplus = tuple(pod for pod in observed.pods if pod.index >= len(seats) and pod.removable)
+    avoid = avoided_nodes(status, now)
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
         group=pod_group(job, site.gangs),
-        pods=tuple(new_pod(job, seat, status, site) for seat in seats if seat.create),
-        remove=tuple(pod for seat in seats for pod in seat.remove),
+        pods=tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create),
+        remove=(*surplus, *(pod for seat in seats for pod in seat.remove)),
         observe=target(job, seats[0], status),
         requeue_at=earliest(
-            [deadline_of(job, status), startup_deadline_of(job, status), *(seat.retry_at for seat in seats)]
+            [deadline_of(job, status), startup_deadline_of(job, status), silent_at, *(seat.retry_at for seat in seats)]
         ),
     )
     events = [replacement_event(job, seat) for seat in crew.lost]
@@ -104,14 +113,15 @@ def waiting_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
     status = accepted(job, now)
     message = "waiting until the objects of an earlier job of this name are gone"
     status = with_conditions(status, [("Running", False)], Reason.PREDECESSOR, message, now)
-    workers = worker_counts(job.spec.workers.replicas)
+    workers = worker_counts(job)
     status = with_phase(status.model_copy(update={"workers": workers}))
     return with_status(Plan(job=job), job.status, status, observed.notes.written_at, now)
 
 
 def counts_as_lost(seat: Seat, status: JobStatus) -> bool:
     """Whether a replacement is one of a pod that is known to have existed."""
-    return seat.replaces and (seat.lost is not None or status.is_true("Running"))
+    existed = seat.index < status.workers.desired  # else the job is larger now, and may have been before
+    return existed and seat.replaces and not seat.moved and (seat.lost is not None or status.is_true("Running"))
 
 
 def active_status(job: DLTrainJob, observed: Observed, crew: Crew, site: Site, now: datetime) -> JobStatus:
@@ -119,15 +129,16 @@ def active_status(job: DLTrainJob, observed: Observed, crew: Crew, site: Site, n
     seats = crew.seats
     status = absorbed(accepted(job, now), newest_account(observed, seats[0]), now)
     status = with_lost_workers(status, len(crew.lost))
-    runs, reason, message = running_state(job.status, status, observed, crew)
+    status = with_losses(status, [loss_of(seat.lost, silent=seat.silent) for seat in crew.lost], now)
+    runs, reason, message = running_state(job, status, observed, crew)
     status = with_conditions(status, [("Running", runs)], reason, message, now)
     if status.is_true("Suspended"):
         status = with_conditions(status, [("Suspended", False)], Reason.RESUMED, "runPolicy.suspend is false", now)
     changes = {
-        "incarnations": tuple(seat.incarnation for seat in seats),
+        "incarnations": (*(seat.incarnation for seat in seats), *status.incarnations[len(seats) :]),
         "key_version": status.key_version or site.key_version,
         "start_time": status.start_time or stamp(now),
-        "workers": worker_counts(len(seats), [seat.pod for seat in seats]),
+        "workers": worker_counts(job, [seat.pod for seat in seats]),
     }
     return with_phase(status.model_copy(update=changes))
 
@@ -138,25 +149,34 @@ def newest_account(observed: Observed, coordinator: Seat) -> GroupStatus | None:
     return left or observed.notes.group
 
 
-def running_state(old: JobStatus, new: JobStatus, observed: Observed, crew: Crew) -> State:
+def running_state(job: DLTrainJob, new: JobStatus, observed: Observed, crew: Crew) -> State:
     """Whether an attempt runs.
 
     Args:
-        old: the status in the cluster.
+        job: the job, with the status in the cluster.
         new: the status so far.
         observed: what is known of the job.
         crew: its workers.
     """
-    seats = crew.seats
-    workers = "1 worker" if len(seats) == 1 else f"{len(seats)} workers"
-    if crew.settled and attempt_runs(old, observed, seats[0]):
-        return State(runs=True, reason=Reason.RUNNING, message=f"attempt {new.attempt} runs on {workers}")
+    seats, old = crew.seats, job.status
+    enough = is_settled(seats[0]) if job.spec.elastic else crew.settled
+    if enough and attempt_runs(old, observed, seats[0]):
+        message = f"attempt {new.attempt} runs on {workers_of_attempt(observed.notes.group, len(seats))}"
+        return State(runs=True, reason=Reason.RUNNING, message=message)
     message = waiting_message(seats, observed.notes)
     before = old.condition("Running")
     if crew.lost or (before is not None and (before.status == "True" or before.reason == Reason.RESTARTING)):
         return State(runs=False, reason=Reason.RESTARTING, message=message)
     waits_for = Reason.STARTING if crew.settled else Reason.BLOCKED if observed.notes.trouble else Reason.PENDING
     return State(runs=False, reason=waits_for, message=message)
+
+
+def workers_of_attempt(group: GroupStatus | None, desired: int) -> str:
+    """On how many workers an attempt runs, in words."""
+    used = len(group.workers) if group is not None and group.workers else desired
+    if used != desired:
+        return f"{used} of {desired} workers"
+    return "1 worker" if desired == 1 else f"{desired} workers"
 
 
 def attempt_runs(old: JobStatus, observed: Observed, coordinator: Seat) -> bool:
@@ -201,7 +221,8 @@ def replacement_event(job: DLTrainJob, seat: Seat) -> JobEvent:
     """The event of a lost worker."""
     old = pod_name(job.name, seat.index, seat.incarnation - 1)
     new = pod_name(job.name, seat.index, seat.incarnation)
-    return JobEvent("WorkerReplaced", f"{old} {end_of(seat.lost)}: {new} replaces it", "Warning")
+    end = "is not heard of any more" if seat.silent else end_of(seat.lost)
+    return JobEvent("WorkerReplaced", f"{old} {end}: {new} replaces it", "Warning")
 
 
 def missing_children(job: DLTrainJob, observed: Observed, site: Site) -> tuple[Manifest, ...]:
@@ -216,10 +237,11 @@ def is_applied(manifest: Manifest, observed: Observed) -> bool:
     return child is not None and child.desired_hash == manifest["metadata"]["annotations"][HASH_ANNOTATION]
 
 
-def new_pod(job: DLTrainJob, seat: Seat, status: JobStatus, site: Site) -> NewPod:
-    """The pod that a worker is to get."""
+def new_pod(job: DLTrainJob, seat: Seat, status: JobStatus, site: Site, avoid: tuple[str, ...]) -> NewPod:
+    """The pod that a worker is to get, on none of the nodes to avoid unless it found no other."""
     key_version = status.key_version or site.key_version
-    place = Place(seat.index, seat.incarnation, key_version, status.attempt, status.restarts.user)
+    avoid = () if seat.moved else avoid
+    place = Place(seat.index, seat.incarnation, key_version, status.attempt, status.restarts.user, avoid)
     manifest = in_gang(worker_pod(job, place, site.image), job, site.gangs)
     return NewPod(seat.index, seat.incarnation, manifest)
 
@@ -229,4 +251,5 @@ def target(job: DLTrainJob, coordinator: Seat, status: JobStatus) -> Target | No
     pod = coordinator.pod
     if pod is None or not pod.running or not pod.address or status.key_version is None:
         return None
-    return Target(pod=pod.uid, address=pod.address, job=job.metadata.uid, key_version=status.key_version)
+    replicas = job.spec.workers.replicas if job.spec.elastic else None
+    return Target(pod.uid, pod.address, job.metadata.uid, status.key_version, replicas)

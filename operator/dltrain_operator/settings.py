@@ -45,6 +45,8 @@ class Settings:
     """How many requests to the Kubernetes API may be under way at one time; 1,000 pods are made in batches of this."""
     health_port: int = 0
     """The port of /healthz, /readyz and /metrics; 0 for none."""
+    job_metrics: int = 0
+    """Of how many jobs that run /metrics tells loss, throughput and the like by name; 0 for none."""
     leader_election: bool = True
     """Whether at most one of several operators works, by a Lease in the operator's namespace."""
     identity: str = ""
@@ -122,6 +124,12 @@ FLAGS: Final[tuple[tuple[str, str, Any, dict[str, Any]], ...]] = (
     ("--workers", "DLTRAIN_WORKERS", 16, {"type": int, "help": "jobs looked at at one time"}),
     ("--requests", "DLTRAIN_REQUESTS", 64, {"type": int, "help": "requests to Kubernetes at one time"}),
     ("--health-port", "DLTRAIN_HEALTH_PORT", 0, {"type": int, "help": "of /healthz, /readyz and /metrics; 0 for none"}),
+    (
+        "--job-metrics",
+        "DLTRAIN_JOB_METRICS",
+        0,
+        {"type": int, "help": "of how many running jobs /metrics tells loss and the like by name; 0 for none"},
+    ),
     (
         "--leader-election",
         "DLTRAIN_LEADER_ELECTION",

@@ -14,9 +14,9 @@ from dltrain.api.status import (
     ConditionType,
     JobStatus,
     Phase,
-    Restarts,
     WorkerCounts,
 )
+from dltrain.names import JOB_LABEL
 from dltrain_operator.records import PodRecord
 
 INPUT_BOUND: Final = 0.1
@@ -122,10 +122,11 @@ def with_phase(status: JobStatus) -> JobStatus:
     return status.model_copy(update={"phase": derive_phase(status)})
 
 
-def worker_counts(desired: int, pods: Sequence[PodRecord | None] = ()) -> WorkerCounts:
+def worker_counts(job: DLTrainJob, pods: Sequence[PodRecord | None] = ()) -> WorkerCounts:
     """How many workers there are and how many are ready."""
+    desired, selector = job.spec.workers.replicas, f"{JOB_LABEL}={job.name}"
     ready = sum(pod is not None and pod.live and pod.ready for pod in pods)
-    return WorkerCounts(desired=desired, ready=ready, summary=f"{ready}/{desired}")
+    return WorkerCounts(desired=desired, ready=ready, summary=f"{ready}/{desired}", selector=selector)
 
 
 def with_lost_workers(status: JobStatus, lost: int) -> JobStatus:
@@ -135,7 +136,8 @@ def with_lost_workers(status: JobStatus, lost: int) -> JobStatus:
 
 def with_restarts(status: JobStatus, user: int, infrastructure: int) -> JobStatus:
     """A status with these counts of restarts."""
-    restarts = Restarts(user=user, infrastructure=infrastructure, total=user + infrastructure)
+    counts = {"user": user, "infrastructure": infrastructure, "total": user + infrastructure}
+    restarts = status.restarts.model_copy(update=counts)
     return status.model_copy(update={"restarts": restarts})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain_operator.pace import earliest
 from dltrain_operator.records import PodRecord
 
 FINISH_GRACE: Final = timedelta(seconds=10)
@@ -16,6 +17,8 @@ SHORT_LIFE: Final = timedelta(seconds=60)
 """A pod that ends sooner counts towards the back-off."""
 BACKOFF_LIMIT: Final = timedelta(seconds=16)
 """The longest that a replacement waits."""
+AVOIDS_FOR: Final = timedelta(seconds=60)
+"""How long a pod waits for a node other than those it was made to avoid."""
 KEPT_PODS: Final = 6
 """How many pods of one worker are kept for their logs, the present one included."""
 
@@ -41,6 +44,10 @@ class Seat:
     """Whether the pod ended as if told to by a coordinator that has not ended yet."""
     remove: tuple[PodRecord, ...] = ()
     """Pods of this worker that are in the way."""
+    silent: bool = False
+    """Whether the pod was given up because nobody hears of its agent."""
+    moved: bool = False
+    """Whether the pod was given up because it waits for the only nodes that it was made to avoid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +79,44 @@ def group_by_worker(replicas: int, incarnations: Sequence[int], pods: Sequence[P
     return tuple(WorkerPods(index, recorded[index], tuple(by_index[index])) for index in range(replicas))
 
 
-def seat_workers(workers: Sequence[WorkerPods], issued: frozenset[tuple[int, int]], now: datetime) -> tuple[Seat, ...]:
+def seat_workers(
+    workers: Sequence[WorkerPods],
+    issued: frozenset[tuple[int, int]],
+    now: datetime,
+    silent: frozenset[str] = frozenset(),
+) -> tuple[Seat, ...]:
     """Decide for each worker whether it keeps its pod, waits, or gets a new one.
 
     Args:
         workers: the pods by worker.
         issued: (index, incarnation) that may still be created under that number, see Notes.
         now: the present time.
+        silent: the uids of pods that are given up because nobody hears of their agents.
     """
     coordinator = workers[0].current
     coordinator_lives = coordinator is not None and coordinator.live
-    return tuple(seat_worker(worker, issued, now, coordinator_lives=coordinator_lives) for worker in workers)
+    return tuple(
+        given_up(worker, now, silent) or seat_worker(worker, issued, now, coordinator_lives=coordinator_lives)
+        for worker in workers
+    )
+
+
+def given_up(worker: WorkerPods, now: datetime, silent: frozenset[str]) -> Seat | None:
+    """The seat of a worker whose pod lives, for all that Kubernetes knows, and is replaced; None where it is kept."""
+    current = worker.current
+    if current is None or not current.live:
+        return None
+    is_silent, moves = current.uid in silent, may_move(current, now)
+    if not is_silent and not moves:
+        return None
+    remove, later = in_the_way(worker, now)
+    seat = Seat(worker.index, worker.used + 1, create=True, lost=current, replaces=True, retry_at=later)
+    return replace(seat, remove=(*remove, current), silent=is_silent, moved=moves and not is_silent)
+
+
+def may_move(pod: PodRecord, now: datetime) -> bool:
+    """Whether a pod that avoids nodes finds no other one: a poor node is better than none."""
+    return pod.avoids and not pod.node and now >= pod.created_at + AVOIDS_FOR
 
 
 def seat_worker(
@@ -92,7 +126,8 @@ def seat_worker(
     current, used = worker.current, worker.used
     remove, later = in_the_way(worker, now)
     if current is not None and current.live:
-        return Seat(worker.index, used, pod=current, retry_at=later, remove=remove)
+        moves_at = current.created_at + AVOIDS_FOR if current.avoids and not current.node else None
+        return Seat(worker.index, used, pod=current, retry_at=earliest([later, moves_at]), remove=remove)
     if current is None and (used == 0 or (worker.index, used) in issued):
         return Seat(worker.index, max(used, 1), create=True, retry_at=later, remove=remove)
     finishing = may_be_finishing(worker, coordinator_lives=coordinator_lives)

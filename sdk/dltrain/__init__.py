@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from dltrain.api.model import Model
     from dltrain.api.parse import parse_job, parse_job_file
     from dltrain.api.pipeline import Pipeline
-    from dltrain.api.policy import Checkpoint, RunPolicy, Storage
+    from dltrain.api.policy import Checkpoint, RunPolicy
     from dltrain.api.status import JobStatus, Progress, Results
+    from dltrain.api.storage import Storage
     from dltrain.api.train import Train
     from dltrain.api.workers import Workers
     from dltrain.async_client import AsyncClient
@@ -75,7 +76,7 @@ _HOMES: Final = {
     "Results": "api.status",
     "RunPolicy": "api.policy",
     "SpecError": "errors",
-    "Storage": "api.policy",
+    "Storage": "api.storage",
     "SweepResult": "sweeps",
     "Train": "api.train",
     "UnavailableError": "errors",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import tarfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
 
 from dltrain.api.job import DLTrainJob
+from dltrain.api.storage import S3, S3_SCHEME
+from dltrain.bucket.folder import BucketFolder
 from dltrain.errors import ClusterError, NotFoundError, Problem, SpecError
 from dltrain.names import API_VERSION, KIND, STORAGE_DIR
 from dltrain.software import require
@@ -20,6 +25,18 @@ LIFE_SECONDS: Final = 3600
 """How long the pod that reads a volume lives at most, whatever becomes of who made it."""
 CLAIM: Final = "pvc://"
 READER: Final = "reader"
+AT_ONCE: Final = 8
+"""Objects copied at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that a job has stored."""
+
+    name: str
+    """Below the job's folder."""
+    size: int
+    """Bytes."""
 
 
 class Cluster(Protocol):
@@ -51,12 +68,49 @@ def address_of(job: DLTrainJob) -> str:
     return uri
 
 
-def copied_from_bucket(uri: str, folder: Path) -> list[Path]:
-    """Copy a folder of any file system that fsspec knows.
+def bucket_of(job: DLTrainJob, uri: str) -> BucketFolder:
+    """A job's folder of a bucket, with this machine's credentials; AWS_ENDPOINT_URL wins over the job's endpoint.
+
+    Raises:
+        MissingSoftwareError: the library for it is not installed here.
+    """
+    settings = job.spec.storage.bucket if job.spec.storage else S3()
+    if os.environ.get("AWS_ENDPOINT_URL"):  # the job's may be a name of the cluster's own
+        settings = settings.model_copy(update={"endpoint": None})
+    return BucketFolder(uri, settings)
+
+
+def listed_in_bucket(job: DLTrainJob, uri: str) -> list[StoredFile]:
+    """What is in a job's folder of a bucket.
+
+    Raises:
+        StorageError: the bucket refuses, or is away.
+    """
+    found = sorted(bucket_of(job, uri).list().values(), key=lambda one: one.name)
+    return [StoredFile(one.name, one.size) for one in found if not one.name.startswith(".")]
+
+
+def copied_from_s3(job: DLTrainJob, uri: str, folder: Path) -> list[Path]:
+    """Copy a job's folder of a bucket, every object verified.
+
+    Raises:
+        StorageError: the bucket refuses, or is away; or an object arrives damaged.
+    """
+    names, bucket = [one.name for one in listed_in_bucket(job, uri)], bucket_of(job, uri)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda name: bucket.get(name, folder / name), names))
+    return [folder / name for name in names]
+
+
+def copied_from_bucket(job: DLTrainJob, uri: str, folder: Path) -> list[Path]:
+    """Copy a folder of S3, or of any other file system that fsspec knows.
 
     Raises:
         MissingSoftwareError: fsspec is not installed here.
+        StorageError: the bucket refuses, or is away.
     """
+    if uri.startswith(S3_SCHEME):
+        return copied_from_s3(job, uri, folder)
     require("copying artefacts from a bucket", "fsspec")
     import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `data`
 
@@ -72,15 +126,33 @@ def copied_from_claim(cluster: Cluster, job: DLTrainJob, uri: str, folder: Path,
     Raises:
         ClusterError: the pod cannot be made or does not start, or the copy is not whole.
     """
+    return unpacked(said_of_claim(cluster, job, uri, image, "tar -C {} -cf - . || exit 3"), folder)
+
+
+def listed_on_claim(cluster: Cluster, job: DLTrainJob, uri: str, image: str) -> list[StoredFile]:
+    """What is in a folder of a volume claim.
+
+    Raises:
+        ClusterError: the pod cannot be made or does not start.
+    """
+    said = said_of_claim(cluster, job, uri, image, "find {} -type f -printf '%s %P\\n'").decode()
+    pairs = (line.partition(" ") for line in said.splitlines())
+    return sorted((StoredFile(name, int(size)) for size, _, name in pairs), key=lambda one: one.name)
+
+
+def said_of_claim(cluster: Cluster, job: DLTrainJob, uri: str, image: str, shell: str) -> bytes:
+    """What a command says of a folder of a volume claim; {} stands for the folder.
+
+    Raises:
+        ClusterError: the pod cannot be made or does not start.
+    """
     claim, _, path = uri.removeprefix(CLAIM).partition("/")
     if not image:
         remedy = "name one, as in image='dltrain/trainer:0.1.0'"
         raise SpecError([Problem("image", "cannot be told, for the job has no pods any more", remedy=remedy)])
     with reader_pod(cluster, job, claim, image) as pod:
-        where = f"{STORAGE_DIR}/{path}"
-        shell = f"tar -C {shlex.quote(where)} -cf - . || exit 3"
-        data = b"".join(cluster.execute(pod, ["sh", "-c", shell], READER))
-    return unpacked(data, folder)
+        where = shlex.quote(f"{STORAGE_DIR}/{path}")
+        return b"".join(cluster.execute(pod, ["sh", "-c", shell.replace("{}", where)], READER))
 
 
 def unpacked(data: bytes, folder: Path) -> list[Path]:

@@ -10,9 +10,13 @@ from typing import Any, Self, TypeVar
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Results
+from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
 from dltrain.client import Client
+from dltrain.doctor.examine import examined
+from dltrain.doctor.finding import Finding
+from dltrain.doctor.look import look
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
@@ -82,6 +86,15 @@ class AsyncClient:
         """Copy a job's artefacts to this machine, in a thread; see Client.download."""
         blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
         return await asyncio.to_thread(blocking.download, name, folder, image=image)
+
+    async def artefacts(self, name: str, *, image: str = "") -> Sequence[StoredFile]:
+        """What a job has stored, in a thread; see Client.artefacts."""
+        blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
+        return await asyncio.to_thread(blocking.artefacts, name, image=image)
+
+    async def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
+        """Examine the cluster; see Client.doctor."""
+        return await self._run(examined(look(self.namespace), job))
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""

@@ -61,6 +61,8 @@ class Channel:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.heard_at = asyncio.get_running_loop().time()
+        """When the peer last said something, by the clock of the event loop."""
 
     @property
     def role(self) -> str:
@@ -118,6 +120,7 @@ class Channel:
             raise ChannelError(f"{self.peer}: sent more than {MAX_MESSAGE_BYTES} bytes in one message") from error
         except (OSError, TimeoutError) as error:
             raise ChannelError(f"{self.peer}: {str(error) or f'silent for {patience:g} s'}") from error
+        self.heard_at = asyncio.get_running_loop().time()
         return parse_message(line, self.peer)
 
     def __aiter__(self) -> Self:

@@ -9,8 +9,19 @@ from typing import Any, TypeVar
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import Progress, Results
-from dltrain.artefacts import CLAIM, address_of, copied_from_bucket, copied_from_claim
+from dltrain.artefacts import (
+    CLAIM,
+    StoredFile,
+    address_of,
+    copied_from_bucket,
+    copied_from_claim,
+    listed_in_bucket,
+    listed_on_claim,
+)
 from dltrain.connection import Connection, connect
+from dltrain.doctor.examine import examined
+from dltrain.doctor.finding import Finding
+from dltrain.doctor.look import look
 from dltrain.driver import Driver
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
@@ -154,9 +165,32 @@ class Client:
         job = self.get(name)
         uri = address_of(job)
         if not uri.startswith(CLAIM):
-            return copied_from_bucket(uri, Path(folder))
-        known = resolved(job).spec.workers.image or next((pod.image for pod in self.pods(name)), "")
-        return copied_from_claim(self._connection, job, uri, Path(folder), image or known)
+            return copied_from_bucket(job, uri, Path(folder))
+        return copied_from_claim(self._connection, job, uri, Path(folder), image or self._image_of(job))
+
+    def artefacts(self, name: str, *, image: str = "") -> Sequence[StoredFile]:
+        """What a job has stored: names and sizes; see `download` for where from and what it raises.
+
+        Args:
+            name: the job.
+            image: of the pod that reads a volume claim; the one of the job's own pods by default.
+        """
+        job = self.get(name)
+        uri = address_of(job)
+        if not uri.startswith(CLAIM):
+            return listed_in_bucket(job, uri)
+        return listed_on_claim(self._connection, job, uri, image or self._image_of(job))
+
+    def _image_of(self, job: DLTrainJob) -> str:
+        return resolved(job).spec.workers.image or next((pod.image for pod in self.pods(job.name)), "")
+
+    def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
+        """Examine the cluster, reading only: can jobs run there, and what is to be done.
+
+        Args:
+            job: one that is to run there; what it asks for is checked too.
+        """
+        return self._run(examined(look(self.namespace), job))
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""

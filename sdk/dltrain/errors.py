@@ -6,6 +6,9 @@ DLTrainError
 |   |-- NotFoundError
 |   |-- AlreadyExistsError
 |   `-- UnavailableError  not now: unreachable, restarting or overloaded
+|-- StorageError          the bucket refused: its address, credentials or rights are wrong
+|   `-- StorageAwayError  not now: unreachable or overloaded
+|       `-- DamagedObjectError
 |-- MissingSoftwareError  this machine lacks what the job needs to run on it
 |-- JobFailedError        the job ran and failed: its status.failure says why
 |-- WaitTimeoutError      what was waited for did not come within the caller's deadline
@@ -71,6 +74,18 @@ class UnavailableError(ClusterError):
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
+
+
+class StorageError(DLTrainError):
+    """A bucket refused a request."""
+
+
+class StorageAwayError(StorageError):
+    """A bucket cannot be reached or cannot answer, or something arrived damaged; the same request may work later."""
+
+
+class DamagedObjectError(StorageAwayError):
+    """An object arrived otherwise than it was written; it may arrive whole at the next try."""
 
 
 class MissingSoftwareError(DLTrainError):

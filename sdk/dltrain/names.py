@@ -19,6 +19,7 @@ JOB_LABEL: Final = f"{GROUP}/job-name"
 INDEX_LABEL: Final = f"{GROUP}/worker-index"
 INCARNATION_LABEL: Final = f"{GROUP}/incarnation"
 KEY_VERSION_LABEL: Final = f"{GROUP}/key-version"
+AVOIDED_NODES_ANNOTATION: Final = f"{GROUP}/avoided-nodes"
 HASH_ANNOTATION: Final = f"{GROUP}/desired-hash"
 
 WORKER_CONTAINER: Final = "worker"

@@ -24,7 +24,7 @@ def plan_lines(job: DLTrainJob) -> list[tuple[str, str]]:
         ("Threads", f"{workers.threads_per_rank} a rank"),
         ("Runs", " then ".join(stages(job))),
         *training_lines(job),
-        ("Storage", f"claim {job.spec.storage.claim_name}" if job.spec.storage else "none: lost with the first pod"),
+        ("Storage", storage(job)),
         ("Retries", f"{policy.backoff_limit} after errors of the ranks; lost pods do not count"),
         ("Deadline", f"{short_duration(limit)} after its start" if limit else "none"),
         ("Kept for", kept(policy.ttl_seconds_after_finished)),
@@ -47,6 +47,14 @@ def profile_lines(job: DLTrainJob) -> list[tuple[str, str]]:
 def shown(value: object) -> str:
     """Labels as one would select them; anything else as it is."""
     return ",".join(f"{name}={label}" for name, label in value.items()) if isinstance(value, Mapping) else str(value)
+
+
+def storage(job: DLTrainJob) -> str:
+    """Where checkpoints and artefacts go."""
+    kept = job.spec.storage
+    if kept is None:
+        return "none: lost with the first pod"
+    return kept.uri or f"claim {kept.claim_name}"
 
 
 def kept(seconds: int | None) -> str:

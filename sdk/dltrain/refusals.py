@@ -134,7 +134,7 @@ def expired(answer: Answer) -> ClusterError:
 def invalid(answer: Answer) -> DLTrainError:
     """The object breaks rules that the server checks."""
     causes = answer.status.get("details", {}).get("causes") or [{"message": answer.message}]
-    told = [cause for cause in causes if cause.get("field") != "<nil>"]  # which only says that not all was checked
+    told = [cause for cause in causes if not is_echo(cause)]
     return SpecError(one_a_field([problem(cause) for cause in told]))
 
 
@@ -146,6 +146,11 @@ def one_a_field(found: Sequence[tuple[Problem, bool]]) -> list[Problem]:
     """
     ours = {known.path: known for known, own in reversed(found) if own}
     return list(dict.fromkeys(ours.get(each.path, each) if not own else each for each, own in found))
+
+
+def is_echo(cause: Mapping[str, Any]) -> bool:
+    """Whether a cause only repeats another: that not all was checked, or could be read for the scale subresource."""
+    return cause.get("field") == "<nil>" or "accessor error: " in str(cause.get("message", ""))
 
 
 def problem(cause: Mapping[str, Any]) -> tuple[Problem, bool]:

@@ -89,6 +89,7 @@ ADVICE: Final = {
     "Hang": "look at the stack in the lines above: the rank waits there for something that never comes",
     "NaN": "lower the learning rate, clip the gradients, or look for broken samples",
     "DataError": "correct the data, or the transforms, that the message names",
+    "StorageError": "see that the bucket can be reached and written with the pod's credentials",
     "WorkerLost": "see what became of the node; the job's other workers were fine",
     "Preempted": "give the job a higher priority, or nodes that are not taken away",
     "LaunchFailed": "see that the image has what the ranks need: mpirun, Python and the command",

@@ -6,126 +6,131 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from dltrain_agent import events as e
 from dltrain_agent import group as g
+from dltrain_agent.state import Attempt, Group
 from tests.agent.builders import ended, join
 
 VICTIM = ("HorovodInternalError",)
 
 
-def gathering(replicas: int = 2, **changes: object) -> g.Group:
+def gathering(replicas: int = 2, **changes: object) -> Group:
     """A group of which only the coordinator is there."""
-    return g.Group(**{"replicas": replicas, "slots": 1, "backoff_limit": 1, "members": {0: 1}, **changes})  # type: ignore[arg-type]
+    group = Group(**{"replicas": replicas, "slots": 1, "backoff_limit": 1, "members": {0: 1}, **changes})  # type: ignore[arg-type]
+    return g.attended(group, ())[0]
 
 
-def running(**changes: object) -> g.Group:
+def running(**changes: object) -> Group:
     """A complete group in its first attempt."""
-    return gathering(**{"state": "running", "number": 1, "members": {0: 1, 1: 1}, **changes})
+    members = {"members": {0: 1, 1: 1}, "attempt": Attempt(workers=(0, 1))}
+    return gathering(**{"state": "running", "number": 1, **members, **changes})
 
 
-def after(group: g.Group, *events: g.Event) -> tuple[g.Group, list[g.Action]]:
+def after(group: Group, *events: e.Event) -> tuple[Group, list[e.Action]]:
     """The state after some events, and all the actions on the way."""
-    actions: list[g.Action] = []
+    actions: list[e.Action] = []
     for event in events:
         group, more = g.step(group, event)
         actions += more
     return group, actions
 
 
-CLEAR = (g.MemberClear(1, 0), g.MemberClear(1, 1))
-ALL_WELL = (g.RankEnded(1, ended(0)), g.RankEnded(1, ended(1)), g.LauncherEnded(1, "exit code 0"), *CLEAR)
+CLEAR = (e.MemberClear(1, 0), e.MemberClear(1, 1))
+ALL_WELL = (e.RankEnded(1, ended(0)), e.RankEnded(1, ended(1)), e.LauncherEnded(1, "exit code 0"), *CLEAR)
 
 
 def test_a_complete_group_starts() -> None:
-    group, actions = after(gathering(), g.Joined(join(1)))
-    assert (group.state, actions) == ("running", [g.Admit(1), g.StartAttempt(1)])
+    group, actions = after(gathering(), e.Joined(join(1)))
+    assert (group.state, actions) == ("running", [e.Admit(1), e.StartAttempt(1)])
 
 
 def test_an_incomplete_group_waits() -> None:
-    group, actions = after(gathering(replicas=3), g.Joined(join(1)))
-    assert (group.state, actions) == ("gathering", [g.Admit(1)])
+    group, actions = after(gathering(replicas=3), e.Joined(join(1)))
+    assert (group.state, actions) == ("gathering", [e.Admit(1)])
 
 
 def test_a_job_whose_ranks_all_end_well_succeeds_once_everyone_is_clear() -> None:
     group, actions = after(running(), *ALL_WELL)
-    assert (group.state, actions) == ("succeeded", [g.StopAttempt(1), g.FinishJob(0)])
+    assert (group.state, actions) == ("succeeded", [e.StopAttempt(1), e.FinishJob(0)])
 
 
 def test_a_failed_rank_ends_the_attempt_and_the_next_one_starts_when_all_are_clear() -> None:
-    group, actions = after(running(), g.RankEnded(1, ended(1, 1)), *CLEAR)
+    group, actions = after(running(), e.RankEnded(1, ended(1, 1)), *CLEAR)
     assert (group.state, group.number, group.user_restarts) == ("running", 2, 1)
-    assert actions == [g.StopAttempt(1), g.StartAttempt(2)]
+    assert actions == [e.StopAttempt(1), e.StartAttempt(2)]
 
 
 def test_no_attempt_starts_before_every_member_is_clear() -> None:
-    group, actions = after(running(), g.RankEnded(1, ended(1, 1)), CLEAR[0])
-    assert (group.state, actions) == ("ending", [g.StopAttempt(1)])
+    group, actions = after(running(), e.RankEnded(1, ended(1, 1)), CLEAR[0])
+    assert (group.state, actions) == ("ending", [e.StopAttempt(1)])
 
 
 def test_beyond_the_backoff_limit_the_job_fails_with_its_cause() -> None:
-    group, actions = after(running(user_restarts=1), g.RankEnded(1, ended(1, 5)), *CLEAR)
+    group, actions = after(running(user_restarts=1), e.RankEnded(1, ended(1, 5)), *CLEAR)
     assert (group.state, group.user_restarts) == ("failed", 1)
     assert group.failure is not None
     assert group.failure.exit_code == 5
-    assert actions[-1] == g.FinishJob(64)
+    assert actions[-1] == e.FinishJob(64)
 
 
 def test_exit_code_64_fails_the_job_at_once() -> None:
-    group, _ = after(running(), g.RankEnded(1, ended(1, 64)), *CLEAR)
+    group, _ = after(running(), e.RankEnded(1, ended(1, 64)), *CLEAR)
     assert (group.state, group.user_restarts) == ("failed", 0)
 
 
 def test_a_lost_member_ends_the_attempt_without_counting_as_the_users_error() -> None:
-    group, actions = after(running(), g.Lost(1, 1), g.MemberClear(1, 0))
-    assert (group.state, group.user_restarts, actions) == ("gathering", 0, [g.StopAttempt(1)])
+    group, actions = after(running(), e.Lost(1, 1), e.MemberClear(1, 0))
+    assert (group.state, group.user_restarts) == ("gathering", 0)
+    assert actions == [e.StopAttempt(1), e.Doubt(1, 1)]
 
 
 def test_a_member_that_is_lost_while_the_attempt_ends_is_not_waited_for() -> None:
-    group, _ = after(running(), g.RankEnded(1, ended(0, 1, log=("oops",))), g.MemberClear(1, 0), g.Lost(1, 1))
+    group, _ = after(running(), e.RankEnded(1, ended(0, 1, log=("oops",))), e.MemberClear(1, 0), e.Lost(1, 1))
     assert (group.state, group.user_restarts) == ("gathering", 0)
 
 
 def test_a_loss_after_every_rank_ended_well_does_not_undo_the_success() -> None:
-    group, _ = after(running(), *ALL_WELL[:3], g.Lost(1, 1), CLEAR[0])
+    group, _ = after(running(), *ALL_WELL[:3], e.Lost(1, 1), CLEAR[0])
     assert group.state == "succeeded"
 
 
 def test_an_older_incarnation_is_refused() -> None:
-    group, actions = after(gathering(replicas=3, members={0: 1, 1: 2}), g.Joined(join(1, 1)))
-    assert (group.members, actions) == ({0: 1, 1: 2}, [g.Refuse("worker 1 has been replaced by incarnation 2")])
+    group, actions = after(gathering(replicas=3, members={0: 1, 1: 2}), e.Joined(join(1, 1)))
+    assert (group.members, actions) == ({0: 1, 1: 2}, [e.Refuse("worker 1 has been replaced by incarnation 2")])
 
 
 def test_a_newer_incarnation_replaces_the_older_and_restarts_the_attempt() -> None:
-    group, actions = after(running(), g.Joined(join(1, 2)), g.MemberClear(1, 0))
+    group, actions = after(running(), e.Joined(join(1, 2)), e.MemberClear(1, 0))
     assert (group.state, group.number, group.members) == ("running", 2, {0: 1, 1: 2})
-    assert actions == [g.StopAttempt(1), g.Admit(1), g.StartAttempt(2)]
+    assert actions == [e.StopAttempt(1), e.Admit(1), e.StartAttempt(2)]
 
 
 def test_an_index_beyond_the_job_is_refused() -> None:
-    _, actions = after(gathering(), g.Joined(join(2)))
-    assert actions == [g.Refuse("there is no worker 2: the job has 2")]
+    _, actions = after(gathering(), e.Joined(join(2)))
+    assert actions == [e.Refuse("there is no worker 2: the job has 2")]
 
 
 def test_a_replaced_coordinator_goes_on_counting_from_what_members_know() -> None:
-    group, actions = after(gathering(), g.Joined(join(1, attempt=7, user_restarts=1)))
-    assert (group.number, group.user_restarts, actions[-1]) == (8, 1, g.StartAttempt(8))
+    group, actions = after(gathering(), e.Joined(join(1, attempt=7, user_restarts=1)))
+    assert (group.number, group.user_restarts, actions[-1]) == (8, 1, e.StartAttempt(8))
 
 
 def test_a_victim_is_given_time_for_the_cause_to_show() -> None:
-    group, actions = after(running(), g.RankEnded(1, ended(0, 1, log=VICTIM)))
-    assert (group.state, actions) == ("running", [g.Settle(1)])
-    group, actions = after(group, g.RankEnded(1, ended(1, 9)))
-    assert (group.state, actions) == ("ending", [g.StopAttempt(1)])
+    group, actions = after(running(), e.RankEnded(1, ended(0, 1, log=VICTIM)))
+    assert (group.state, actions) == ("running", [e.Settle(1)])
+    group, actions = after(group, e.RankEnded(1, ended(1, 9)))
+    assert (group.state, actions) == ("ending", [e.StopAttempt(1)])
 
 
 def test_a_victim_without_a_cause_ends_the_attempt_when_the_time_is_up() -> None:
-    group, actions = after(running(), g.RankEnded(1, ended(0, 1, log=VICTIM)), g.Settled(1))
-    assert (group.state, actions) == ("ending", [g.Settle(1), g.StopAttempt(1)])
+    group, actions = after(running(), e.RankEnded(1, ended(0, 1, log=VICTIM)), e.Settled(1))
+    assert (group.state, actions) == ("ending", [e.Settle(1), e.StopAttempt(1)])
 
 
 @pytest.mark.parametrize(
-    "event", [g.RankEnded(1, ended(1, 1)), g.LauncherEnded(1, "exit code 1"), g.Settled(1), *CLEAR]
+    "event", [e.RankEnded(1, ended(1, 1)), e.LauncherEnded(1, "exit code 1"), e.Settled(1), *CLEAR]
 )
-def test_what_comes_late_from_an_earlier_attempt_changes_nothing(event: g.Event) -> None:
+def test_what_comes_late_from_an_earlier_attempt_changes_nothing(event: e.Event) -> None:
     group = running(number=2)
     assert g.step(group, event) == (group, ())
 
@@ -143,22 +148,22 @@ class AnySchedule(RuleBasedStateMachine):
         self.connected: set[int] = {0}
         self.clearing: dict[int, int] = {}
         self.highest = 0
-        self.final: g.Group | None = None
+        self.final: Group | None = None
 
-    def feed(self, event: g.Event) -> None:
+    def feed(self, event: e.Event) -> None:
         before = self.group
         self.group, actions = g.step(before, event)
         for action in actions:
             match action:
-                case g.Admit(index):
+                case e.Admit(index):
                     self.connected.add(index)
-                case g.StartAttempt(number):
+                case e.StartAttempt(number):
                     assert not self.alive, f"attempt {number} starts while {self.alive} is alive"
                     assert number > self.highest, "attempt numbers rise"
                     assert len(self.connected) == self.replicas, "only a complete group starts"
                     self.highest = number
                     self.alive = dict.fromkeys(self.connected, number)
-                case g.StopAttempt(number):
+                case e.StopAttempt(number):
                     self.clearing = dict.fromkeys(self.connected, number)
 
     @rule(index=st.integers(1, 2), newer=st.booleans())
@@ -169,7 +174,7 @@ class AnySchedule(RuleBasedStateMachine):
         self.alive.pop(index, None)  # a pod that was replaced is gone; one that lost its connection has ended its ranks
         self.clearing.pop(index, None)
         self.connected.discard(index)
-        self.feed(g.Joined(join(index, self.incarnation[index], attempt=self.highest)))
+        self.feed(e.Joined(join(index, self.incarnation[index], attempt=self.highest)))
 
     @rule(index=st.integers(1, 2))
     def member_is_lost(self, index: int) -> None:
@@ -177,14 +182,14 @@ class AnySchedule(RuleBasedStateMachine):
             self.connected.discard(index)
             self.alive.pop(index, None)
             self.clearing.pop(index, None)
-            self.feed(g.Lost(index, self.incarnation[index]))
+            self.feed(e.Lost(index, self.incarnation[index]))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), code=st.sampled_from([0, 1, 64, 65]), victim=st.booleans(), step=st.sampled_from([None, 7]))
     def rank_ends(self, data: st.DataObject, code: int, victim: bool, step: int | None) -> None:
         index = data.draw(st.sampled_from(sorted(self.alive)))
         known = {"step": step, "cause": "DataError" if code == 65 else None}
-        self.feed(g.RankEnded(self.alive[index], ended(index, code, log=VICTIM if victim else (), **known)))
+        self.feed(e.RankEnded(self.alive[index], ended(index, code, log=VICTIM if victim else (), **known)))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -192,18 +197,18 @@ class AnySchedule(RuleBasedStateMachine):
         before = self.group.user_restarts
         for index in data.draw(st.permutations(sorted(self.alive))):
             if index in self.alive:
-                self.feed(g.RankEnded(self.alive[index], ended(index, 143, interrupted=True, step=7)))
+                self.feed(e.RankEnded(self.alive[index], ended(index, 143, interrupted=True, step=7)))
         assert self.group.user_restarts == before
 
     @precondition(lambda self: self.highest)
     @rule(clean=st.booleans(), late=st.booleans())
     def launcher_ends(self, clean: bool, late: bool) -> None:
-        self.feed(g.LauncherEnded(self.highest - late, "exit code 0" if clean else "SIGKILL"))
+        self.feed(e.LauncherEnded(self.highest - late, "exit code 0" if clean else "SIGKILL"))
 
     @precondition(lambda self: self.highest)
     @rule()
     def time_passes(self) -> None:
-        self.feed(g.Settled(self.highest))
+        self.feed(e.Settled(self.highest))
 
     @precondition(lambda self: self.clearing)
     @rule(data=st.data())
@@ -211,7 +216,7 @@ class AnySchedule(RuleBasedStateMachine):
         index = data.draw(st.sampled_from(sorted(self.clearing)))
         number = self.clearing.pop(index)
         self.alive.pop(index, None)
-        self.feed(g.MemberClear(number, index))
+        self.feed(e.MemberClear(number, index))
 
     @invariant()
     def a_job_that_is_over_stays_as_it_is(self) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from dltrain.api.status import Failure
 from dltrain.pulse import IDLE, WAITS, WORKS, Beat, Pulse, pulse_file, read_pulse
+from dltrain_agent import events as e
 from dltrain_agent import group as g
 from dltrain_agent.causes import is_final, loss_of, root_cause
 from dltrain_agent.guard import Seen, look, standing_still
+from dltrain_agent.state import Attempt, Group
 from dltrain_agent.tails import store_tail
 from dltrain_agent.watch import take_pulse
 from tests.agent.builders import ended
@@ -88,9 +90,10 @@ def test_when_another_attempt_is_useless(
 
 
 def test_an_attempt_that_was_interrupted_is_nobodys_failure() -> None:
-    group = g.Group(replicas=2, slots=1, backoff_limit=0, state="running", number=1, members={0: 1, 1: 1})
+    attempt = Attempt(workers=(0, 1))
+    group = Group(2, slots=1, backoff_limit=0, state="running", number=1, members={0: 1, 1: 1}, attempt=attempt)
     told = ended(1, 143, interrupted=True, step=30)
-    for event in (g.RankEnded(1, told), g.MemberClear(1, 0), g.MemberClear(1, 1)):
+    for event in (e.RankEnded(1, told), e.MemberClear(1, 0), e.MemberClear(1, 1)):
         group, _ = g.step(group, event)
     why = Failure(
         reason="Preempted", message="a worker was told to end; the state of step 30 is kept", attempt=1, step=30

@@ -8,8 +8,8 @@ from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
 from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
-from dltrain_agent.group import Attempt, Group
 from dltrain_agent.reports import Reported, fold
+from dltrain_agent.state import Attempt, Group
 from dltrain_agent.summary import address_of, group_status, termination_message
 from tests.agent.builders import ended
 

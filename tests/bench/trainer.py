@@ -38,12 +38,14 @@ class Task:
     samples: int
     batch: int
     rate: float
+    scaled: int = 0
+    """Samples where one rank is compared with two."""
     epochs: int = 2
     """The throughput of those in the middle counts, or of the last of two: the first has what starting costs."""
 
 
-CNN: Final = Task("cnn", samples=20_480, batch=128, rate=0.05)
-RESNET: Final = Task("resnet18", samples=512, batch=64, rate=0.02)
+CNN: Final = Task("cnn", samples=20_480, batch=128, rate=0.05, scaled=20_480)
+RESNET: Final = Task("resnet18", samples=512, batch=64, rate=0.02, scaled=256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def run(places: Places) -> Iterator[Figure]:
             if NATIVE_FLAGS & cpu_flags(CPU_FACTS.read_text()):
                 yield beside_ddp(places, task, "auto", WITH_BF16)
         yield accuracies(places)
-        yield from scaling(places, CNN)
+        for task in (CNN, RESNET):
+            yield from scaling(places, task)
     finally:
         shutil.rmtree(places.peer_data.parent, ignore_errors=True)
 
@@ -120,7 +123,7 @@ def scaling(places: Places, task: Task) -> Iterator[Figure]:
     A rank has the same batch in both. Two trainings never begin or end at the same moment; in the middle both train.
     """
     waits: list[float] = []
-    task = replace(task, epochs=SCALING_EPOCHS)
+    task = replace(task, samples=task.scaled, epochs=SCALING_EPOCHS)
     half = replace(task, samples=task.samples // 2, batch=task.batch // 2)
 
     def together() -> float:
@@ -132,12 +135,13 @@ def scaling(places: Places, task: Task) -> Iterator[Figure]:
         with ThreadPoolExecutor(2) as pool:
             return sum(found.rate for found in pool.map(lambda _: ours(places, half, ranks=1), range(2)))
 
-    pairs = alternating("scaling", together, apart, warm_up=False)
+    pairs = alternating(f"scaling of {task.model}", together, apart, warm_up=False)
     note = f"{task.batch // 2} samples a rank and step; peer: the sum of two trainings of one rank at the same time"
     target = Target(SCALING, ">=", of="ratio")
-    yield paired("trainer/two-ranks-scaling", "samples/s", pairs.ours, pairs.peers, target=target, note=note)
+    name = f"trainer/{task.model}-two-ranks-scaling"
+    yield paired(name, "samples/s", pairs.ours, pairs.peers, target=target, note=note)
     note = f"the largest of {PAIRS} runs"
-    yield single("trainer/waiting-for-data", "", max(waits), target=Target(WAITING), note=note)
+    yield single(f"trainer/{task.model}-waiting-for-data", "", max(waits), target=Target(WAITING), note=note)
 
 
 # ---------------------------------------------------------------- both sides

@@ -74,6 +74,7 @@ def known_series() -> set[str]:
     """The names of the series that the operator serves, and those that rules record."""
     metrics = Metrics()
     metrics.show(lambda: ["Running"], lambda: 0)
+    metrics.show_jobs(list, 1)
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     families = [(family.name, suffixes[family.type]) for family in metrics.registry.collect()]
     return {name + end for name, ends in families for end in ends} | RECORDED

@@ -73,6 +73,32 @@ def test_the_chart_installs_what_the_manifests_do_and_little_more() -> None:
     assert sorted(chart.keys() - plain.keys() - {"PodDisruptionBudget/dltrain-system/dltrain-operator"}) == MORE
 
 
+def test_the_web_page_of_the_chart_is_that_of_the_manifests() -> None:
+    chart = named(installed(webPage={"enabled": True}))
+    plain = named(objects((ROOT / "manifests/web-page.yaml").read_text()))
+    assert {name: without_metadata(chart[name]) for name in plain} == {
+        name: without_metadata(each) for name, each in plain.items()
+    }
+    assert chart.keys() - named(installed()).keys() == plain.keys()
+
+
+def test_a_web_page_of_one_namespace_has_no_right_elsewhere() -> None:
+    without = named(installed())
+    found = {
+        name: each
+        for name, each in named(installed(webPage={"enabled": True, "namespace": "ml"})).items()
+        if name not in without
+    }
+    assert sorted(found) == [
+        f"Deployment/{SYSTEM}/dltrain-web-page",
+        "Role/ml/dltrain-web-page",
+        "RoleBinding/ml/dltrain-web-page",
+        f"ServiceAccount/{SYSTEM}/dltrain-web-page",
+    ]
+    container = found[f"Deployment/{SYSTEM}/dltrain-web-page"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"][3:] == ["ui", "--bind", "127.0.0.1", "--namespace", "ml"]
+
+
 def test_the_chart_keeps_every_label_of_the_manifests() -> None:
     chart = named(installed())
     for name, each in manifests().items():
@@ -95,7 +121,7 @@ FILES = sorted(path.name for path in CHART.glob("values-*.yaml"))
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid_for_kubernetes(version: str) -> None:
-    texts = [render(), render({**EVERYTHING, "crds": {"install": False}})]
+    texts = [render(), render({**EVERYTHING, "webPage": {"enabled": True}, "crds": {"install": False}})]
     texts += [render({"crds": {"install": False}}, file) for file in FILES]
     command = [program("kubeconform"), "-strict", "-summary", "-kubernetes-version", version]
     done = subprocess.run(

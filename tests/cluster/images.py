@@ -17,6 +17,7 @@ from trainer_image.horovod_wheel import find_wheel, wheel_folder
 from tests.cluster.archives import oci_layout
 from tests.cluster.build import PAUSE_IMAGE
 from tests.cluster.host import ClusterFailure, call, timed
+from tests.cluster.layers import digest_in, layers_of
 from tests.cluster.machine import Machine
 from tests.cluster.store import Store
 
@@ -61,6 +62,7 @@ def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER)) -> 
             fingerprint = content_hash(image.sources)
             timed(image.name, lambda: build(state, image, base, socket))  # noqa: B023
             stamp(store, image).write_text(fingerprint)
+            print(*layers_of(store.blobs, digest_in(build_log(state, image).read_text())), sep="\n")
         print(call(*ctr(state, machine, "images", "list", f"name!={PAUSE_IMAGE}")), end="")
 
 
@@ -130,12 +132,17 @@ def build(state: Path, image: Image, base: Path, socket: Path) -> None:
     Raises:
         ClusterFailure: the build failed; its log is shown.
     """
-    log = state / f"build-{image.name.split('/')[-1].split(':')[0]}.log"
+    log = build_log(state, image)
     print(f"          building {image.name}, log in {log}", flush=True)
     with log.open("w") as file:
         code = subprocess.run(buildctl(state, image, base, socket), stdout=file, stderr=file, check=False).returncode
     if code:
         raise ClusterFailure(f"building {image.name} failed:\n{log.read_text()[-6000:]}")
+
+
+def build_log(state: Path, image: Image) -> Path:
+    """Where BuildKit tells how it builds an image."""
+    return state / f"build-{image.name.split('/')[-1].split(':')[0]}.log"
 
 
 def buildctl(state: Path, image: Image, base: Path, socket: Path) -> list[str]:

@@ -28,6 +28,11 @@ class Store:
         """Its folder."""
         return self._machine.home
 
+    @property
+    def blobs(self) -> Path:
+        """Its content, by SHA-256."""
+        return self._machine.var / "lib/containerd/io.containerd.content.v1.content/blobs/sha256"
+
     @contextmanager
     def running(self) -> Iterator[Machine]:
         """The store's machine with its containerd and buildkit, for the length of a block."""

@@ -69,7 +69,9 @@ MODULES: Final = (
 TOOLS: Final = (
     Module("helm.sh/helm/v4", "v4.3.1", {"helm": "cmd/helm"}),
     Module("github.com/yannh/kubeconform", "v0.8.0", {"kubeconform": "cmd/kubeconform"}),
-    Module("github.com/prometheus/prometheus", "v0.316.0", {"promtool": "cmd/promtool"}),
+    Module(
+        "github.com/prometheus/prometheus", "v0.316.0", {name: f"cmd/{name}" for name in ("prometheus", "promtool")}
+    ),
 )
 """What the tests of the chart call; the cluster itself does not need them."""
 

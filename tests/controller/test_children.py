@@ -47,7 +47,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"everySeconds": 60, "keep": 3},
-            "guards": {"noProgressSeconds": 600, "failOnNaN": True},
+            "guards": {"noProgressSeconds": 600, "failOnNaN": True, "memberLostSeconds": 30},
             "runPolicy": {
                 "suspend": False,
                 "backoffLimit": 1,
@@ -217,6 +217,46 @@ def test_a_job_chooses_its_image_its_resources_and_its_storage() -> None:
     pod = worker_pod(job, PLACE, image="trainer:1")
     assert (container(pod)["image"], container(pod)["resources"]["limits"]) == ("mine:2", limits)
     assert pod["spec"]["volumes"][-1] == {"name": "storage", "persistentVolumeClaim": {"claimName": "models"}}
+
+
+BUCKET = {
+    "uri": "s3://models/team",
+    "s3": {"endpoint": "http://minio:9000", "region": "eu-central-1", "secretName": "bucket-keys"},
+}
+
+
+def test_pods_of_a_job_with_a_bucket_refer_to_its_secret_and_have_time_to_send() -> None:
+    pod, plain = worker_pod(parsed(storage=BUCKET), PLACE, image="a"), worker_pod(parsed(), PLACE, image="a")
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    found = [
+        each for each in container(pod)["env"] if each["name"] not in {each["name"] for each in container(plain)["env"]}
+    ]
+    assert found == [
+        {"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"},
+        {"name": "AWS_REGION", "value": "eu-central-1"},
+        {"name": "AWS_DEFAULT_REGION", "value": "eu-central-1"},
+        *(
+            {
+                "name": key,
+                "valueFrom": {
+                    "secretKeyRef": {
+                        "name": "bucket-keys",
+                        "key": key,
+                        **({"optional": True} if key.endswith("TOKEN") else {}),
+                    }
+                },
+            }
+            for key in keys
+        ),
+    ]
+    assert pod["spec"]["volumes"] == plain["spec"]["volumes"]
+    graces = [each["spec"]["terminationGracePeriodSeconds"] for each in (pod, plain)]
+    assert graces == [120, 30]
+
+
+def test_a_bucket_without_settings_is_reached_with_the_pod_s_own_identity() -> None:
+    pod, plain = worker_pod(parsed(storage={"uri": "s3://m2x"}), PLACE, image="a"), worker_pod(parsed(), PLACE, "a")
+    assert container(pod)["env"] == container(plain)["env"]
 
 
 def reading(source: str, storage: str | None = None, **more: Any) -> dict[str, Any]:

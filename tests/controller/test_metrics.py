@@ -17,6 +17,8 @@ from dltrain_operator.lag import WatchLag
 from dltrain_operator.logs import JsonFormatter, current_job
 from dltrain_operator.metrics import Metrics, by_phase
 from dltrain_operator.milestones import count_change, reached
+from dltrain_operator.records import JobRecord, job_record
+from dltrain_operator.settings import Settings
 from tests.controller.builders import (
     KEY,
     NOW,
@@ -41,6 +43,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
 def test_the_documentation_lists_every_family_and_no_other() -> None:
     metrics = Metrics()
     metrics.show(list, lambda: 0)
+    metrics.show_jobs(list, 1)
     served = set(re.findall(r"^# TYPE (dltrain\w+) ", metrics.page().decode(), re.MULTILINE))
     served -= {name for name in served if name.endswith("_created") and name != "dltrain_jobs_created"}
     assert set(re.findall(r"^\| `(dltrain\w+)`", PAGE.read_text(), re.MULTILINE)) == served
@@ -156,3 +159,66 @@ def test_a_line_of_json_names_the_job_that_is_looked_at() -> None:
     current_job.reset(token)
     assert '"job": "ml/cifar"' in line
     assert '"job"' not in JsonFormatter().format(record)
+
+
+def told(*jobs: JobRecord, limit: int = 10) -> dict[str, float]:
+    """What the metrics tell of single jobs, by series."""
+    metrics = Metrics()
+    metrics.show_jobs(lambda: jobs, limit)
+    lines = re.findall(r"^(dltrain_job\S*_\S+) (\S+)$", metrics.page().decode(), re.MULTILINE)
+    return {name: float(number) for name, number in lines if not re.match(r"dltrain_job(s_|_latency)", name)}
+
+
+def a_job(name: str, phase: str = "Running", **status: Any) -> JobRecord:
+    return job_record(
+        {
+            "metadata": {"name": name, "namespace": "ml", "uid": name, "resourceVersion": "1"},
+            "status": {"phase": phase, **status},
+        }
+    )
+
+
+def test_a_job_that_runs_tells_loss_throughput_time_and_restarts() -> None:
+    record = a_job(
+        "a",
+        progress={
+            "step": 3,
+            "steps": 9,
+            "loss": 0.5,
+            "samplesPerSecond": 7.5,
+            "timeSplit": {"compute": 0.9, "data": 0.1},
+        },
+        restarts={"user": 1, "infrastructure": 2, "total": 3},
+        checkpoint={"step": 2},
+        workers={"desired": 2, "ready": 1},
+    )
+    labels = 'job_name="a",job_namespace="ml"'
+    assert told(record) == {
+        f"dltrain_job_loss{{{labels}}}": 0.5,
+        f"dltrain_job_samples_per_second{{{labels}}}": 7.5,
+        f"dltrain_job_step{{{labels}}}": 3.0,
+        f"dltrain_job_steps{{{labels}}}": 9.0,
+        f'dltrain_job_time_share{{{labels},part="compute"}}': 0.9,
+        f'dltrain_job_time_share{{{labels},part="data"}}': 0.1,
+        f'dltrain_job_restarts{{class="user",{labels}}}': 1.0,
+        f'dltrain_job_restarts{{class="infrastructure",{labels}}}': 2.0,
+        f"dltrain_job_checkpoint_step{{{labels}}}": 2.0,
+        f"dltrain_job_workers_desired{{{labels}}}": 2.0,
+        f"dltrain_job_workers_ready{{{labels}}}": 1.0,
+    }
+
+
+def test_jobs_that_do_not_run_and_jobs_beyond_the_limit_are_not_told() -> None:
+    jobs = [
+        a_job(name, phase, progress={"step": 1})
+        for name, phase in (("b", "Running"), ("c", "Succeeded"), ("a", "Running"))
+    ]
+    assert set(told(*jobs, limit=1)) == {'dltrain_job_step{job_name="a",job_namespace="ml"}'}
+    metrics = Metrics()
+    metrics.show_jobs(lambda: jobs, 1)
+    assert value(metrics.registry, "dltrain_jobs_untold") == 1
+
+
+def test_no_job_is_named_unless_that_is_asked_for() -> None:
+    assert Settings().job_metrics == 0
+    assert told(a_job("a", progress={"step": 1}), limit=0) == {}

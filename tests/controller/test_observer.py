@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,13 @@ class Reports:
         self.all: list[tuple[JobKey, str, GroupStatus]] = []
         self.news = asyncio.Event()
 
-    def __call__(self, key: JobKey, pod: str, status: GroupStatus) -> None:
-        self.all.append((key, pod, status))
+        self.missed: list[tuple[JobKey, str]] = []
+
+    def __call__(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
+        if status is None:
+            self.missed.append((key, pod))
+        else:
+            self.all.append((key, pod, status))
         self.news.set()
 
 
@@ -104,6 +110,17 @@ async def test_a_lost_coordinator_is_dialled_again(coordinator: tuple[Coordinato
     await until(reports.news, lambda: len(reports.all) == 3)
     observers.stop()
     assert peer.dialled >= 3
+    assert (KEY, "pod-1") in reports.missed
+
+
+async def test_an_elastic_group_is_told_its_size(coordinator: tuple[Coordinator, int]) -> None:
+    peer, port = coordinator
+    observers = Observers(KEYS, Reports(), port)
+    observers.follow(KEY, replace(TARGET, replicas=3))
+    await until(peer.news, lambda: Observe(replicas=3) in peer.heard)
+    observers.follow(KEY, replace(TARGET, replicas=1))
+    await until(peer.news, lambda: Observe(replicas=1) in peer.heard)
+    observers.stop()
 
 
 async def test_the_same_target_keeps_its_connection_and_another_replaces_it(

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from dltrain.api.status import CheckpointStatus, Failure, JobStatus, Restarts, Results, WorkerCounts
+from dltrain.api.status import CheckpointStatus, Failure, JobStatus, Restarts, Results
 from dltrain_operator.actions import Plan, Target
 from dltrain_operator.observed import Observed
 from dltrain_operator.plan import make_plan
 from dltrain_operator.records import JobRecord, PodRecord
+from dltrain_operator.status import worker_counts
 from tests.controller.builders import (
     NOW,
     SITE,
@@ -24,6 +25,7 @@ from tests.controller.builders import (
     job_object,
     later,
     observed,
+    parsed,
     pending,
     plan,
     pod,
@@ -89,7 +91,7 @@ def test_a_new_job_is_accepted_and_its_numbers_are_recorded_before_its_pods_are_
             },
         ],
         "observedGeneration": 1,
-        "workers": {"desired": 2, "ready": 0, "summary": "0/2"},
+        "workers": {"desired": 2, "ready": 0, "summary": "0/2", "selector": "dltrain.io/job-name=cifar"},
         "incarnations": [1, 1],
         "keyVersion": "1",
         "attempt": 0,
@@ -182,7 +184,7 @@ def test_exit_code_0_of_worker_0_completes_the_job() -> None:
     status = decided.status
     assert (status.phase, status.is_true("Complete"), status.is_true("Running")) == ("Succeeded", True, False)
     assert (status.results, status.checkpoint, status.progress) == (RESULTS, CHECKPOINT, progress(100))
-    assert (status.completion_time, status.workers) == (later(601), WorkerCounts(desired=2, ready=0, summary="0/2"))
+    assert (status.completion_time, status.workers) == (later(601), worker_counts(parsed()))
     assert (reasons(decided), created(decided), removed(decided)) == (["Completed"], [], [])
 
 
@@ -342,7 +344,8 @@ def test_a_lost_worker_is_replaced_under_a_new_number(lost: PodRecord | None, ho
     decided = plan(running(), *pods, at=605, **heard("running"))
     assert decided.status is not None
     assert (decided.status.incarnations, created(decided)) == ((1, 2), [(1, 2)])
-    assert decided.status.restarts == Restarts(user=0, infrastructure=1, total=1)
+    counts = decided.status.restarts
+    assert (counts.user, counts.infrastructure, counts.total) == (0, 1, 1)
     assert (decided.status.phase, why(decided.status)[1]) == ("Restarting", "Restarting")
     assert [event.note for event in decided.events if event.reason == "WorkerReplaced"] == [
         f"cifar-1-1 {how}: cifar-1-2 replaces it"
@@ -353,7 +356,8 @@ def test_a_lost_coordinator_hands_its_count_of_user_errors_on() -> None:
     account = says("ending", 3, user_restarts=2, failure=FAILURE).model_dump_json()
     decided = plan(running(), ended(0, 137, account=account), pod(1), at=605)
     assert decided.status is not None
-    assert (decided.status.restarts, decided.status.attempt) == (Restarts(user=2, infrastructure=1, total=3), 3)
+    counts = decided.status.restarts
+    assert (counts.user, counts.infrastructure, counts.total, decided.status.attempt) == (2, 1, 3, 3)
     environment = {
         entry["name"]: entry.get("value") for entry in decided.pods[0].manifest["spec"]["containers"][0]["env"]
     }

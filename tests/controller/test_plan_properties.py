@@ -19,6 +19,7 @@ from dltrain_operator.records import PodRecord
 from tests.controller.builders import KEY, NOW, SITE, children, job, pod, says, with_spec, with_status
 
 EXIT_CODES = st.sampled_from([0, 1, 64, 137, 143])
+MEMBERS = st.sets(st.integers(1, 3))
 STATES = st.sampled_from(["gathering", "running", "ending", "succeeded", "failed"])
 
 
@@ -29,7 +30,7 @@ class World(RuleBasedStateMachine):
     def start(self, replicas: int, ttl: int | None, deadline: int | None) -> None:
         policy = {"ttlSecondsAfterFinished": ttl, "activeDeadlineSeconds": deadline}
         self.policy: dict[str, Any] = {key: value for key, value in policy.items() if value is not None}
-        self.job = job(replicas=replicas, policy=self.policy)
+        self.job = job(replicas=replicas, policy=self.policy, elastic={"minReplicas": 1, "maxReplicas": 4})
         self.now = NOW
         self.pods: dict[str, PodRecord] = {}
         self.ever_created: set[str] = set()
@@ -63,7 +64,22 @@ class World(RuleBasedStateMachine):
 
     def decide(self) -> Plan:
         self.show()
-        return make_plan(self.observe(), self.now, SITE)
+        seen = self.observe()
+        plan = make_plan(seen, self.now, SITE)
+        self.check_loss(seen, plan)
+        return plan
+
+    def check_loss(self, seen: Observed, plan: Plan) -> None:
+        """No pod that works is given up but on its coordinator's word, or Kubernetes'."""
+        replaced = {new.index for new in plan.pods}
+        group = seen.notes.group
+        for doomed in (*plan.remove, *plan.force):
+            newest = max(one.incarnation for one in seen.pods if one.index == doomed.index)
+            if doomed.running and doomed.index in replaced and doomed.incarnation == newest:
+                self.lost += 1
+                in_touch = seen.notes.unheard != seen.notes.coordinator
+                silent = group is not None and doomed.index in group.silent and in_touch
+                assert silent or doomed.unreachable, f"{doomed.name} works and is given up"
 
     def write_status(self, plan: Plan) -> None:
         if plan.status is None:
@@ -97,6 +113,9 @@ class World(RuleBasedStateMachine):
         self.create(plan, len(plan.pods))
         for doomed in plan.remove:
             self.delete(doomed.name)
+        for stuck in plan.force:
+            assert self.pods[stuck.name].unreachable, "a pod whose kubelet works is deleted by force"
+            self.pods.pop(stuck.name)
         self.gone = plan.delete_job
         if not self.gone:
             again = self.decide()
@@ -144,7 +163,7 @@ class World(RuleBasedStateMachine):
     def a_pod_starts(self, data: st.DataObject) -> None:
         chosen = self.pick(data, live=True)
         if chosen is not None:
-            self.keep(replace(chosen, phase="Running", ready=True, address="10.0.0.1"))
+            self.keep(replace(chosen, phase="Running", ready=True, address="10.0.0.1", started_at=self.now))
 
     @rule(data=st.data(), code=EXIT_CODES)
     def an_agent_exits(self, data: st.DataObject, code: int) -> None:
@@ -168,12 +187,31 @@ class World(RuleBasedStateMachine):
             self.lost += 1
             del self.pods[chosen.name]
 
-    @rule(state=STATES, attempt=st.integers(0, 5))
-    def the_coordinator_speaks(self, state: str, attempt: int) -> None:
+    @rule(state=STATES, attempt=st.integers(0, 5), members=MEMBERS, silent=MEMBERS)
+    def the_coordinator_speaks(self, state: str, attempt: int, members: set[int], silent: set[int]) -> None:
         speakers = [one for one in self.pods.values() if one.index == 0 and one.running]
         if speakers:
             self.show()
-            self.cache.hear(KEY, speakers[-1].uid, says(state, attempt))
+            missing = tuple(sorted(silent - members))
+            said = says(state, attempt, members=(0, *sorted(members)), silent=missing)
+            self.cache.hear(KEY, speakers[-1].uid, said)
+
+    @rule()
+    def the_coordinator_cannot_be_reached(self) -> None:
+        for one in self.pods.values():
+            if one.index == 0 and one.running:
+                self.cache.miss(KEY, one.uid, self.now)
+
+    @rule(data=st.data(), unreachable=st.booleans())
+    def a_node_goes_away_or_comes_back(self, data: st.DataObject, unreachable: bool) -> None:
+        chosen = self.pick(data, live=False)
+        if chosen is not None and not chosen.ended:
+            self.keep(replace(chosen, unreachable=unreachable))
+
+    @rule(replicas=st.integers(1, 4))
+    def the_user_scales(self, replicas: int) -> None:
+        self.versions += 1
+        self.job = replace(with_spec(self.job, workers={"replicas": replicas}), version=self.versions)
 
     @rule(suspend=st.booleans())
     def the_user_decides(self, suspend: bool) -> None:
@@ -193,6 +231,8 @@ class World(RuleBasedStateMachine):
         """What holds once the operator has nothing to do."""
         live = [one.index for one in self.pods.values() if one.live]
         assert len(live) == len(set(live)), "two pods of one worker live"
+        if self.end is None:
+            assert all(index < self.job.load()["spec"]["workers"]["replicas"] for index in live), "too many workers"
         if self.job.load()["spec"]["runPolicy"].get("suspend") and self.end is None:
             assert live == [], "a suspended job holds pods"
 

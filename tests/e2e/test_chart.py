@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.e2e.spaces import new_space
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+PAGE = "deployment/dltrain-web-page"
 CRD = "crd/dltrainjobs.dltrain.io"
 EXAMPLE = EXAMPLES / "01-fashion-cnn"
 
@@ -41,6 +43,20 @@ class Story:
     test_log: list[str] = field(default_factory=list)
     history: list[tuple[int, str, str]] = field(default_factory=list)
     jobs: dict[str, DLTrainJob] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
+    """The jobs that the web page listed."""
+
+
+def listed_by_the_page(live: Live) -> list[str]:
+    """The jobs that the web page lists, asked from inside its pod, which is the only place that reaches it."""
+    line = (
+        "import urllib.request as u; "
+        "stream = u.urlopen('http://127.0.0.1:8470/api/jobs', timeout=20); "
+        "print(next(line for line in stream if line[:5] == b'data:')[5:].decode())"
+    )
+    live.kubectl("-n", SYSTEM, "rollout", "status", PAGE, "--timeout=120s")
+    event = json.loads(live.kubectl("-n", SYSTEM, "exec", PAGE, "--", "python3", "-c", line))
+    return [job["name"] for job in event]
 
 
 def moment(space: Space) -> Moment:
@@ -66,7 +82,8 @@ def live_through(helm: Helm, space: Space, old: Path) -> Story:
     space.await_job("patient", "runs", lambda job: job.status.phase == "Running")
     story.moments["installed"] = moment(space)
     helm.upgrade()
-    helm.upgrade(CHART, "--reuse-values", "--set=operator.logLevel=DEBUG")
+    helm.upgrade(CHART, "--reuse-values", "--set=operator.logLevel=DEBUG", "--set=webPage.enabled=true")
+    story.shown.extend(listed_by_the_page(space.live))
     story.moments["upgraded"] = moment(space)
     story.test_log.extend(helm("test", RELEASE, "--logs", "--timeout=240s").splitlines())
     space.kubectl("apply", "-k", EXAMPLE)
@@ -94,6 +111,10 @@ def story(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stor
 
 def test_example_01_completes_on_what_helm_has_installed(story: Story) -> None:
     assert story.jobs["example"].status.is_true("Complete")
+
+
+def test_the_web_page_lists_the_running_job(story: Story) -> None:
+    assert "patient" in story.shown
 
 
 def test_helm_test_trains_a_small_job(story: Story) -> None:

@@ -47,7 +47,9 @@ QUICK: dict[str, tuple[dict[str, dict[str, Any]], str, float]] = {
     ),
 }
 """Example -> what is changed of its pipeline so that it takes seconds, a metric, and what that must exceed."""
-COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script", *QUICK]
+MORE_GPUS = "12-eight-gpu"
+"""No node of the test cluster offers as many: `pytest -m gpu` is for those who have them."""
+COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script", *QUICK, "11-one-gpu", MORE_GPUS]
 SHORT = {"epochs": 1, "schedule": {"name": "cosine"}, "globalBatchSize": 32, "optimizer": {"lr": 0.02}}
 """ResNet-18 takes hours without a GPU: a little data, once."""
 
@@ -69,6 +71,16 @@ def test_resnet18_on_two_workers_with_a_gpu_each(space: Space) -> None:
     asked = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods.values()]
     assert asked == [{"nvidia.com/gpu": "1"}] * 2
     assert len({pod["spec"]["nodeName"] for pod in pods.values()}) == 2, "each node has one GPU"
+
+
+def test_a_job_of_one_gpu_in_bf16(space: Space) -> None:
+    job = example("11-one-gpu")
+    job["spec"]["pipeline"]["train"] |= SHORT
+    job["spec"]["pipeline"]["data"]["limit"] = {"train": 128, "test": 64}
+    space.client.submit(parse_job(job))
+    finished = space.client.wait("one-gpu", timeout=240)
+    assert finished.status.results is not None
+    assert finished.status.results.metrics["accuracy"] > 0
 
 
 @pytest.mark.parametrize("folder", QUICK)

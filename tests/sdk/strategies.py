@@ -104,13 +104,27 @@ WORK: Final = st.one_of(
     st.fixed_dictionaries({"pipeline": pipelines("ddp"), "backend": st.just("ddp")}),
     st.fixed_dictionaries({"command": COMMAND}, optional={"backend": st.sampled_from(["horovod", "ddp"])}),
 )
+STORAGE: Final = st.builds(lambda name: {"claimName": name}, NAMES) | st.fixed_dictionaries(
+    {"uri": st.sampled_from(["s3://models", "s3://models/team-a/v1.0", "s3://my.bucket-2/a"])},
+    optional={
+        "s3": some(
+            endpoint=st.sampled_from(["http://10.0.0.1:9000", "https://s3.example.com", "https://s3.example.com/"]),
+            region=st.sampled_from(["eu-central-1", "auto"]),
+            secretName=NAMES,
+            serverSideEncryption=st.just("AES256"),
+            partSizeMiB=st.integers(5, 5120),
+            finishSeconds=st.integers(1, 86_400),
+        )
+        | st.just({"serverSideEncryption": "aws:kms", "kmsKeyId": "alias/models"})
+    },
+)
 SPECS: Final = merged(
     WORK,
     some(
         workers=WORKERS,
         scheduling=SCHEDULING,
         checkpoint=some(everySeconds=st.integers(0, 86_400), keep=st.integers(1, 1000)),
-        storage=st.builds(lambda name: {"claimName": name}, NAMES),
+        storage=STORAGE,
         runPolicy=POLICY,
     ),
 )

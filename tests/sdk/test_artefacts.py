@@ -3,14 +3,18 @@
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dltrain.artefacts import await_running, reader_manifest, unpacked
-from dltrain.errors import ClusterError, NotFoundError, SpecError
+from dltrain.artefacts import StoredFile, await_running, reader_manifest, unpacked
+from dltrain.bucket.folder import BucketFolder
+from dltrain.bucket.system import CONFIGURATION
+from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError
 from tests.apiserver import ApiServer
+from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
 from tests.sdk.builders import condition, job
 from tests.sdk.test_both_clients import write_status
 
@@ -31,6 +35,45 @@ def test_a_folder_of_a_bucket_is_copied(api_server: ApiServer, either: Any, tmp_
     files = either.download("a", tmp_path / "copy")
     assert files == [tmp_path / "copy" / "deep" / "curve", tmp_path / "copy" / "model"]
     assert files[1].read_text() == "weights"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[BucketServer]:
+    with bucket_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(running: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    running.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
+    return running
+
+
+def test_what_is_in_a_bucket_is_listed_and_copied(
+    api_server: ApiServer, either: Any, tmp_path: Path, bucket: BucketServer
+) -> None:
+    address = f"s3://{BUCKET}/a-1"
+    for name, content in {"model.json": "{}", "logs/attempt-1/rank-0.log": "line", ".owner.json": "{}"}.items():
+        (tmp_path / "file").write_text(content)
+        BucketFolder(address).put(tmp_path / "file", name)
+    finished(api_server, either, address)
+    assert either.artefacts("a") == [StoredFile("logs/attempt-1/rank-0.log", 4), StoredFile("model.json", 2)]
+    files = either.download("a", tmp_path / "copy")
+    assert files == [tmp_path / "copy" / "logs/attempt-1/rank-0.log", tmp_path / "copy" / "model.json"]
+    assert files[0].read_text() == "line"
+
+
+def test_a_bucket_that_is_away_is_said_to_be(
+    api_server: ApiServer, either: Any, tmp_path: Path, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
+    finished(api_server, either, f"s3://{BUCKET}/a-1")
+    bucket.fault = lambda _method, _path: "busy"
+    with pytest.raises(StorageError, match=f"s3://{BUCKET}/a-1: cannot be reached"):
+        either.download("a", tmp_path)
 
 
 @pytest.mark.parametrize(

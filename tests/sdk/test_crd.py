@@ -68,7 +68,7 @@ def test_it_is_installed_with_a_structural_schema(api_server: ApiServer) -> None
 
 def test_its_short_name_and_category(api_server: ApiServer) -> None:
     resources = {each["name"]: each for each in api_server.request("GET", "/apis/dltrain.io/v1alpha1")["resources"]}
-    assert set(resources) == {"dltrainjobs", "dltrainjobs/status", "dltrainprofiles"}
+    assert set(resources) == {"dltrainjobs", "dltrainjobs/status", "dltrainjobs/scale", "dltrainprofiles"}
     told = resources["dltrainjobs"]
     assert (told["shortNames"], told["categories"], told["namespaced"]) == (["dltj"], ["all"], True)
 
@@ -133,13 +133,24 @@ WHOLE = {
     [
         pytest.param(
             {"workers": {"replicas": 3}},
-            "spec.workers: workers cannot change once the job exists; delete the job and submit it anew",
+            "spec.workers.replicas: replicas cannot change once the job exists, unless spec.elastic is set; "
+            "delete the job and submit it anew",
             id="replicas",
         ),
         pytest.param(
             {"workers": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}},
-            "spec.workers: workers cannot change once the job exists; delete the job and submit it anew",
+            "spec.workers.template: template cannot change once the job exists; delete the job and submit it anew",
             id="the pod template",
+        ),
+        pytest.param(
+            {"workers": {"image": "trainer:2"}},
+            "spec.workers: must not add or remove image once created; delete the job and submit it anew",
+            id="the image",
+        ),
+        pytest.param(
+            {"elastic": {"maxReplicas": 3}},
+            "spec: must not add or remove elastic once created; delete the job and submit it anew",
+            id="elastic",
         ),
         pytest.param(
             {"pipeline": {"train": {"epochs": 5}}},
@@ -191,6 +202,27 @@ def test_the_run_policy_of_a_running_job_may_change(client: Client, change: dict
     client.submit(job(WHOLE))
     changed = client._patch("a", {"spec": {"runPolicy": change}})
     assert changed.spec.run_policy.to_dict().items() >= change.items()
+
+
+def test_an_elastic_job_is_scaled_within_its_bounds(client: Client) -> None:
+    client.submit(job({**WHOLE, "elastic": {"maxReplicas": 3}}))
+    assert client.scale("a", 3).spec.workers.replicas == 3
+    kubectl(client, "scale", "dltj/a", "--replicas=1")
+    assert client.get("a").spec.workers.replicas == 1
+    with pytest.raises(SpecError) as caught:
+        client.scale("a", 4)
+    assert str(caught.value) == (
+        "spec.workers.replicas: must be between spec.elastic.minReplicas and maxReplicas (got 4); choose such a number"
+    )
+
+
+def test_an_autoscaler_reads_size_and_selector(client: Client) -> None:
+    client.submit(job({**WHOLE, "elastic": {"maxReplicas": 3}}))
+    path = job_path(client.namespace, "a")
+    workers = {"ready": 1, "selector": "dltrain.io/job-name=a"}
+    client._connection.request("PATCH", f"{path}/status", body={"status": {"workers": workers}})
+    scale = client._connection.request("GET", f"{path}/scale")
+    assert (scale["spec"], scale["status"]) == ({"replicas": 2}, {"replicas": 1, "selector": workers["selector"]})
 
 
 def test_a_command_cannot_change(client: Client) -> None:

@@ -56,7 +56,7 @@ def test_what_a_job_does_not_say_has_a_default() -> None:
             "export": {"formats": ["safetensors"]},
         },
         "checkpoint": {"everySeconds": 60, "keep": 3},
-        "guards": {"noProgressSeconds": 600, "failOnNaN": True},
+        "guards": {"noProgressSeconds": 600, "failOnNaN": True, "memberLostSeconds": 30},
         "runPolicy": {
             "suspend": False,
             "backoffLimit": 3,

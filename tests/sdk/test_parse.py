@@ -1,11 +1,13 @@
 """From text to a job: what is read, and what is said when it is no job."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from dltrain import DLTrainJob, Metadata, Train
 from dltrain.api.document import dump, load_document
 from dltrain.api.parse import parse_job, parse_job_file, stored_job
 from dltrain.errors import ClusterError, Problem, SpecError
@@ -254,3 +256,32 @@ def test_a_stored_job_that_cannot_be_understood_is_an_error_of_the_cluster() -> 
 @pytest.mark.parametrize("name", HEAD)
 def test_another_kind_of_object_is_refused(name: str) -> None:
     assert problems({**document(), name: "Pod"})[0].startswith(f"{name}: must be '{HEAD[name]}' (got \"Pod\"); write")
+
+
+@pytest.mark.parametrize(
+    ("make", "problems"),
+    [
+        pytest.param(
+            lambda: Train(epochs=0, globalBatch=8),  # type: ignore[call-arg]  # the mistake
+            [
+                "epochs: must be at least 1 (got 0); set 1 or more",
+                "globalBatch: is not a field (got 8); did you mean globalBatchSize?",
+            ],
+            id="two mistakes",
+        ),
+        pytest.param(
+            lambda: Train(epochs="ten"),  # type: ignore[arg-type]  # the mistake
+            ['epochs: must be a whole number (got "ten"); write digits only'],
+            id="a word for a number",
+        ),
+        pytest.param(
+            lambda: DLTrainJob(metadata=Metadata(name="x"), spec={"workers": {"replicas": 0}}),  # type: ignore[arg-type]  # plain values
+            ["spec.workers.replicas: must be at least 1 (got 0); set 1 or more"],
+            id="below",
+        ),
+    ],
+)
+def test_models_made_in_python_are_checked_in_the_same_words(make: Callable[[], object], problems: list[str]) -> None:
+    with pytest.raises(SpecError) as refused:
+        make()
+    assert [str(problem) for problem in refused.value.problems] == problems

@@ -123,7 +123,7 @@ def test_a_refusal_without_causes_is_told_as_it_is(fake_api: FakeApi, fake_clien
             "spec.runPolicy.suspend: is not a field that the cluster knows; the cluster has an older dltrain: "
             "upgrade it (`kubectl apply -k manifests/` installs dltrain), or remove the field\n"
             "spec.runPolicy.retries: is not a field; remove it; known here: activeDeadlineSeconds, backoffLimit, "
-            "cleanPodPolicy, managedBy, startupDeadlineSeconds, suspend, ttlSecondsAfterFinished",
+            "cleanPodPolicy, lostPodsPerHour, managedBy, startupDeadlineSeconds, suspend, ttlSecondsAfterFinished",
             id="fields that the cluster, or nobody, knows",
         ),
     ],

@@ -6,11 +6,8 @@ import json
 import logging
 import multiprocessing
 import os
-import resource
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from torch import nn
 from dltrain_trainer.checkpoint import Checkpoints
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.training.state import TrainingState
-from tests.trainer.builders import blueprint_of, state_of
+from tests.trainer.builders import blueprint_of, no_file_larger_than, state_of
 
 TRAINING = {"samples": 22, "train.seed": 3}
 
@@ -185,18 +182,6 @@ def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
         "use another output folder, or delete it"
     )
     assert not any(bool(tensor.any()) for tensor in mine.tensors().values())
-
-
-# ---------------------------------------------------------------- a full disk, and death at any moment
-@contextmanager
-def no_file_larger_than(limit: int) -> Iterator[None]:
-    """A storage that takes no more than some bytes a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_storage_that_takes_no_more_is_said_and_the_last_checkpoint_stays(tmp_path: Path) -> None:

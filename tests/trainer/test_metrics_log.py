@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 
-from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.training.metrics_log import MetricsLog
-from tests.trainer.builders import json_lines
+from tests.trainer.builders import json_lines, no_file_larger_than
 
 
 def logged(file: Path, kept: int, steps: range, attempt: int = 1) -> None:
@@ -92,19 +92,44 @@ def test_readers_see_what_was_flushed(file: Path) -> None:
     log.close()
 
 
-def test_a_folder_that_does_not_exist_is_said_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^cannot write .*/none/metrics.jsonl: No such file or directory; check"):
-        MetricsLog(tmp_path / "none" / "metrics.jsonl", 0)
-
-
-def test_a_full_disk_is_said_with_what_to_do() -> None:
-    class Full(MetricsLog):
-        def __init__(self) -> None:
-            self._path, self._file = Path("/dev/full"), Path("/dev/full").open("w")  # noqa: SIM115
-
-    log = Full()
+def test_a_storage_that_refuses_is_tried_again_and_nothing_is_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, folder = [0.0], tmp_path / "away"
+    log = MetricsLog(folder / "metrics.jsonl", 0, clock=lambda: now[0])
     log.write({"step": 1})
-    with pytest.raises(CheckpointError, match=r"^cannot write /dev/full: No space left on device; check that"):
-        log.sync()
-    with pytest.raises(CheckpointError):
+    log.sync()
+    folder.mkdir()
+    log.write({"step": 2})
+    log.flush()
+    assert not list(folder.iterdir()), "it is left alone for a while"
+    now[0] = 5.0
+    log.sync()
+    assert (folder / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'
+    log.close()
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        f"cannot write {folder / 'metrics.jsonl'}: No such file or directory",
+        f"{folder / 'metrics.jsonl'}: the storage takes records again",
+    ]
+
+
+def test_a_full_disk_costs_the_last_lines_and_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "metrics.jsonl"
+    log = MetricsLog(file, 0)
+    log.write({"step": 1})
+    log.flush()
+    with no_file_larger_than(20):
+        for step in (2, 3):
+            log.write({"step": step})
+        log.flush()
         log.close()
+    assert steps_of(file) == [1]
+    assert [record.message for record in caplog.records][1:] == [f"{file}: the storage has not taken the last 2 lines"]
+    logged(file, 1, range(2, 4), attempt=2)
+    assert steps_of(file) == [1, 2, 3]
+
+
+def steps_of(file: Path) -> list[int]:
+    """The steps of the whole lines of a file."""
+    lines = file.read_bytes().splitlines(keepends=True)
+    return [json.loads(line)["step"] for line in lines if line.endswith(b"\n")]

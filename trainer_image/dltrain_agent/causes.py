@@ -110,3 +110,8 @@ def loss_of(exits: Sequence[RankExit], lost_index: int | None, attempt: int) -> 
         return Failure(reason="Preempted", message=message, attempt=attempt, step=told.step)
     message = "lost the connection to a worker" if lost_index is None else f"lost the connection to worker {lost_index}"
     return Failure(reason="WorkerLost", message=message, attempt=attempt)
+
+
+def resizing(attempt: int) -> Failure:
+    """Why an attempt ended that made room for one on more workers, or fewer."""
+    return Failure(reason="Resized", message="the number of workers has changed", attempt=attempt)

@@ -29,6 +29,7 @@ from dltrain.api.report import Report
 from dltrain.channel import Channel
 from dltrain.errors import ChannelError
 from dltrain.heartbeat import heartbeats
+from dltrain_agent import events as e
 from dltrain_agent import group as g
 from dltrain_agent.board import StatusBoard
 from dltrain_agent.causes import SETTLE_SECONDS
@@ -36,7 +37,8 @@ from dltrain_agent.launch import TCP_FABRIC, mpirun_command
 from dltrain_agent.processes import Exit
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.settings import Settings
-from dltrain_agent.summary import address_of, group_status
+from dltrain_agent.state import Bounds, Group
+from dltrain_agent.summary import address_of, group_status, is_unsent
 from dltrain_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,12 @@ log = logging.getLogger(__name__)
 FAREWELL_SECONDS: Final = 2.0
 """How long the end of the job waits for members and observers to hear of it."""
 LOST_DAEMON: Final = Exit(code=1)
+GATHER_SECONDS: Final = 2.0
+"""How long an attempt goes on that makes room for another one, for more members to come."""
+INTERRUPT_SECONDS: Final = 20.0
+"""How long its ranks may take to keep what they have done."""
+LATE_STAGES: Final = frozenset({"compress", "evaluate", "export"})
+"""Stages that another number of workers does not interrupt: they would begin anew."""
 
 
 class Coordinator:
@@ -51,20 +59,14 @@ class Coordinator:
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         self._settings, self._worker = settings, worker
-        self._events: asyncio.Queue[tuple[g.Event, Channel | None]] = asyncio.Queue()
+        self._events: asyncio.Queue[tuple[e.Event, Channel | None]] = asyncio.Queue()
         self._members: dict[int, Channel] = {}
         self._daemons: dict[int, asyncio.Future[Exit]] = {}
+        self._heard: dict[int, float] = {}
         self._reported = Reported()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: set[asyncio.Task[None]] = set()
-        self._group = g.Group(
-            replicas=settings.replicas,
-            slots=settings.slots,
-            backoff_limit=settings.job.spec.run_policy.backoff_limit,
-            number=settings.past_attempts,
-            user_restarts=settings.user_restarts,
-            members={0: settings.incarnation},
-        )
+        self._group = first_group(settings)
         self.board = StatusBoard()
         worker.remote_start, worker.on_rank_exit = self._remote_start, self.rank_exited
 
@@ -75,25 +77,35 @@ class Coordinator:
 
     async def run(self) -> int:
         """Run the job to its end; returns the exit code."""
-        self._group, actions = g.gather(self._group)
+        self._group, actions = g.begin(self._group)
         channel: Channel | None = None
         while True:
             self.board.post(self.status)
             for action in actions:
-                if isinstance(action, g.FinishJob):
+                if isinstance(action, e.FinishJob):
                     await self._farewell(action.exit_code)
                     return action.exit_code
                 self._act(action, channel)
             event, channel = await self._events.get()
             self._group, actions = g.step(self._group, event)
+            if self._group.state == "succeeded" and (trouble := await self._worker.store_all(self._storing_seconds)):
+                self._group, actions = g.not_stored(self._group, trouble)
+
+    @property
+    def _storing_seconds(self) -> float:
+        """Seconds that the end of a job that went well waits for its bucket."""
+        storage = self._settings.job.spec.storage
+        return storage.bucket.finish_seconds if storage else 0.0
 
     def rank_exited(self, attempt: int, ended: RankExit) -> None:
         """A rank of this worker has ended."""
-        self._put(g.RankEnded(attempt, ended))
+        self._put(e.RankEnded(attempt, ended))
 
     def reported(self, report: Report, now: datetime) -> None:
         """A rank of this worker reports."""
         job, local = self._settings.job, self._settings.local
+        if is_unsent(report, job, local=local):
+            return
         self._reported = fold(self._reported, report, now, lambda path: address_of(path, job, local=local))
         self.board.post(self.status)
 
@@ -113,21 +125,25 @@ class Coordinator:
             if isinstance(first, Join) and channel.role == "worker":
                 await self._serve_member(channel, first)
             elif isinstance(first, Observe):
-                await self._serve_observer(channel)
+                await self._serve_observer(channel, first)
             else:
                 raise ChannelError(f"{channel.peer}: a {channel.role or 'stranger'} may not send {first.type}")
 
     async def _serve_member(self, channel: Channel, join: Join) -> None:
-        self._put(g.Joined(join), channel)
+        self._put(e.Joined(join), channel)
         try:
             async for message in channel:
                 self._hear(channel, join.index, message)
         finally:
             if self._members.get(join.index) is channel:
+                self._heard[join.index] = channel.heard_at
                 self._forget(join.index)
-                self._put(g.Lost(join.index, join.incarnation))
+                self._put(e.Lost(join.index, join.incarnation))
 
-    async def _serve_observer(self, channel: Channel) -> None:
+    async def _serve_observer(self, channel: Channel, first: Observe) -> None:
+        if first.replicas is not None:
+            self._put(e.Resized(first.replicas))
+
         async def publish() -> None:
             async for status in self.board.follow():
                 await channel.send(status)
@@ -145,55 +161,84 @@ class Coordinator:
         """
         match message:
             case RankExited(attempt=attempt, exit=ended):
-                self._put(g.RankEnded(attempt, ended))
+                self._put(e.RankEnded(attempt, ended))
             case AttemptEnded(attempt=attempt):
-                self._put(g.MemberClear(attempt, index))
+                self._put(e.MemberClear(attempt, index))
             case DaemonExited(exit_code=code):
                 self._daemon_ended(index, Exit(code=code))
             case _:
                 raise ChannelError(f"{channel.peer}: a member may not send {message.type}")
 
     # ------------------------------------------------------------ actions
-    def _act(self, action: g.Action, channel: Channel | None) -> None:
+    def _act(self, action: e.Action, channel: Channel | None) -> None:
         match action:
-            case g.Admit(index) if channel is not None:
+            case e.Admit(index) if channel is not None:
                 self._forget(index)
                 self._members[index] = channel
                 channel.post(Welcome())
                 log.info("worker %d joined from %s", index, channel.peer)
-            case g.Refuse(reason) if channel is not None:
+            case e.Refuse(reason) if channel is not None:
                 log.warning("refused %s: %s", channel.peer, reason)
                 channel.post(Refused(reason=reason))
                 channel.close()
-            case g.StartAttempt() if self._worker.leaving:
-                log.info("no further attempt starts here: this worker ends")
-            case g.StartAttempt(number):
-                log.info("attempt %d: %d ranks on %d workers", number, self._ranks, self._settings.replicas)
-                self._worker.begin(number)
-                self._spawn(self._launch(number), self._tasks)
-            case g.Settle(number):
-                loop = asyncio.get_running_loop()
-                loop.call_later(SETTLE_SECONDS, self._put, g.Settled(number))
-            case g.StopAttempt(number):
+            case e.StartAttempt(number):
+                self._start(number)
+            case e.StopAttempt(number):
                 for member in self._members.values():
                     member.post(EndAttempt(attempt=number))
                 self._spawn(self._clear(number), self._tasks)
+            case e.Interrupt(number):
+                self._spawn(self._interrupt(number), self._tasks)
+            case e.Settle() | e.Wait() | e.Doubt():
+                self._set_timer(action)
 
-    @property
-    def _ranks(self) -> int:
-        return self._settings.replicas * self._settings.slots
+    def _start(self, number: int) -> None:
+        if self._worker.leaving:
+            log.info("no further attempt starts here: this worker ends")
+            return
+        workers = len(self._group.attempt.workers)
+        log.info("attempt %d: %d ranks on %d workers", number, workers * self._settings.slots, workers)
+        self._worker.begin(number)
+        self._spawn(self._launch(number), self._tasks)
+
+    def _set_timer(self, action: e.Settle | e.Wait | e.Doubt) -> None:
+        match action:
+            case e.Settle(number):
+                self._put_later(SETTLE_SECONDS, e.Settled(number))
+            case e.Wait(wait):
+                elastic = self._settings.job.spec.elastic
+                self._put_later(elastic.rejoin_timeout_seconds if elastic else 0, e.Waited(wait))
+            case e.Doubt(index, wait):
+                self._put_later(self._patience(index), e.Overdue(index, wait))
+
+    def _patience(self, index: int) -> float:
+        """Seconds for which a missing member may still be silent."""
+        now = asyncio.get_running_loop().time()
+        return self._heard.get(index, now) + self._settings.job.spec.guards.member_lost_seconds - now
+
+    async def _interrupt(self, number: int) -> None:
+        """Have the attempt end so that no work is lost: the ranks here are told to end, and tell all others."""
+        await asyncio.sleep(GATHER_SECONDS)
+        progress = self._reported.progress
+        if progress is not None and progress.stage in LATE_STAGES:
+            log.info("the number of workers changes after %s", progress.stage)
+            return
+        if self._group.number == number and not self._settings.job.spec.command:
+            self._worker.interrupt()
+            await asyncio.sleep(INTERRUPT_SECONDS)
+        self._put(e.Settled(number))
 
     async def _launch(self, number: int) -> None:
-        hosts = [names.worker_host(self._settings.job.name, index) for index in range(self._settings.replicas)]
+        hosts = [names.worker_host(self._settings.job.name, index) for index in self._group.attempt.workers]
         if self._settings.local:
             hosts = ["localhost"]
         command = mpirun_command(hosts, self._settings.slots, self._worker.socket, fabric=TCP_FABRIC)
         ended, tail = await self._worker.launcher(command, "mpirun")
-        self._put(g.LauncherEnded(number, str(ended), tail))
+        self._put(e.LauncherEnded(number, str(ended), tail))
 
     async def _clear(self, number: int) -> None:
         await self._worker.clear()
-        self._put(g.MemberClear(number, 0))
+        self._put(e.MemberClear(number, 0))
 
     async def _remote_start(self, host: str, line: Sequence[str]) -> Exit:
         """The remote shell of mpirun: have the member of that host start prted, and wait for its end."""
@@ -229,11 +274,29 @@ class Coordinator:
                 if self._followers:
                     await asyncio.wait(self._followers)
 
-    def _put(self, event: g.Event, channel: Channel | None = None) -> None:
+    def _put(self, event: e.Event, channel: Channel | None = None) -> None:
         self._events.put_nowait((event, channel))
+
+    def _put_later(self, seconds: float, event: e.Event) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._put, event)
 
     @staticmethod
     def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+
+
+def first_group(settings: Settings) -> Group:
+    """The group as a new coordinator finds it: with nobody but itself."""
+    spec = settings.job.spec
+    elastic = None if settings.local else spec.elastic
+    return Group(
+        replicas=settings.replicas,
+        slots=settings.slots,
+        backoff_limit=spec.run_policy.backoff_limit,
+        bounds=Bounds(elastic.min_replicas, elastic.max_replicas) if elastic else None,
+        number=settings.past_attempts,
+        user_restarts=settings.user_restarts,
+        members={0: settings.incarnation},
+    )

@@ -6,175 +6,78 @@ does what when somebody dies, are described in docs/architecture.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
-from dltrain.api.channel import Join, RankExit
+from dltrain.api.channel import Join
 from dltrain.api.status import Failure
 from dltrain.names import EXIT_DO_NOT_RETRY
-from dltrain_agent.causes import is_consequence, is_final, loss_of, root_cause
+from dltrain_agent.causes import is_consequence, is_final, loss_of, resizing, root_cause
+from dltrain_agent.events import (
+    Action,
+    Admit,
+    Doubt,
+    Event,
+    FinishJob,
+    Interrupt,
+    Joined,
+    LauncherEnded,
+    Lost,
+    MemberClear,
+    Overdue,
+    RankEnded,
+    Refuse,
+    Resized,
+    Settle,
+    Settled,
+    StartAttempt,
+    StopAttempt,
+    Wait,
+    Waited,
+)
+from dltrain_agent.state import Attempt, Group
 
-State = Literal["gathering", "running", "ending", "succeeded", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is known of the attempt under way."""
-
-    launcher: str | None = None
-    """How mpirun ended; None while it runs."""
-    launcher_log: tuple[str, ...] = ()
-    exits: tuple[RankExit, ...] = ()
-    lost: bool = False
-    """Whether a member was lost while ranks were needed."""
-    lost_index: int | None = None
-    """The member that was lost first."""
-    settling: bool = False
-    """Whether a rank failed because of another one, whose own end is awaited."""
-    ending: frozenset[int] = frozenset()
-    """Members that have not confirmed yet that nothing of the attempt is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The coordinator's view of the job."""
-
-    replicas: int
-    slots: int
-    backoff_limit: int
-    state: State = "gathering"
-    number: int = 0
-    """The newest attempt."""
-    user_restarts: int = 0
-    members: Mapping[int, int] = field(default_factory=dict)
-    """Index -> incarnation of the members present."""
-    attempt: Attempt = Attempt()
-    failure: Failure | None = None
-    last_restart: Failure | None = None
-    """Why the newest attempt was started, if it is not the first."""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the attempt has ended because a worker was told to end."""
-        return self.attempt.lost or any(rank.interrupted for rank in self.attempt.exits)
-
-    @property
-    def over(self) -> bool:
-        """Whether the job has ended, for good or ill; final."""
-        return self.state in {"succeeded", "failed"}
-
-    @property
-    def ends_well(self) -> bool:
-        """Whether nothing has gone wrong in the attempt so far."""
-        attempt = self.attempt
-        ranks_well = all(rank.exit_code == 0 for rank in attempt.exits)
-        return ranks_well and not attempt.lost and attempt.launcher in {None, "exit code 0"}
-
-
-# ---------------------------------------------------------------- events
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A member asks to belong to the group."""
-
-    join: Join
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A member's connection is gone."""
-
-    index: int
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True)
-class RankEnded:
-    """A rank has ended."""
-
-    attempt: int
-    exit: RankExit
-
-
-@dataclass(frozen=True, slots=True)
-class LauncherEnded:
-    """mpirun has ended."""
-
-    attempt: int
-    how: str
-    """`exit code N` or a signal's name."""
-    log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MemberClear:
-    """Nothing of the attempt is left on a member."""
-
-    attempt: int
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The time is up in which the cause of a rank's failure could end by itself."""
-
-    attempt: int
-
-
-Event = Joined | Lost | RankEnded | LauncherEnded | Settled | MemberClear
-
-
-# ---------------------------------------------------------------- actions
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """Let the member that asks into the group."""
-
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Turn the member that asks away for good."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StartAttempt:
-    """Run mpirun over all members."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class StopAttempt:
-    """Have every member present end all processes of the attempt, then confirm."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Send Settled after SETTLE_SECONDS."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class FinishJob:
-    """Have every member exit with the code, then exit with it."""
-
-    exit_code: int
-
-
-Action = Admit | Refuse | StartAttempt | StopAttempt | Settle | FinishJob
 Step = tuple[Group, tuple[Action, ...]]
+
+
+def begin(group: Group) -> Step:
+    """The first step of a new coordinator."""
+    return attended(*gather(group))
 
 
 def step(group: Group, event: Event) -> Step:
     """The state after an event, and what to do about it; a job that is over changes no more."""
     if group.over:
         return group, (Refuse("the job is over"),) if isinstance(event, Joined) else ()
+    return attended(*transition(group, event))
+
+
+def attended(group: Group, actions: tuple[Action, ...]) -> Step:
+    """A step, with the waits that it begins and ends: for each missing member, and for all of them to gather."""
+    if group.over:
+        return group, actions
+    absent = [index for index in range(group.replicas) if index not in group.members]
+    new = [index for index in absent if index not in group.missing]
+    waits = {index: group.waits + place for place, index in enumerate(new, start=1)}
+    missing = {index: group.missing.get(index) or waits[index] for index in absent}
+    group = replace(group, missing=missing, waits=group.waits + len(new))
+    group = replace(group, silent=group.silent.intersection(absent), forgiven=group.forgiven.intersection(absent))
+    doubts = tuple(Doubt(index, wait) for index, wait in waits.items())
+    group, wait = patient(group)
+    return group, (*actions, *doubts, *wait)
+
+
+def patient(group: Group) -> Step:
+    """An elastic group that gathers waits for its members for a while; any other one does not."""
+    if group.bounds is None or group.state != "gathering":
+        return replace(group, wait=None), ()
+    if group.wait is not None:
+        return group, ()
+    number = group.waits + 1
+    return replace(group, wait=number, waits=number), (Wait(number),)
+
+
+def transition(group: Group, event: Event) -> Step:
+    """The state after an event while the job goes on."""
     match event:
         case Joined(join):
             return joined(group, join)
@@ -182,15 +85,30 @@ def step(group: Group, event: Event) -> Step:
             return lost(group, index, incarnation)
         case MemberClear(attempt, index):
             return cleared(group, index) if attempt == group.number else (group, ())
+        case Resized() | Waited() | Overdue():
+            return told(group, event)
         case _:
             return observed(group, event) if event.attempt == group.number else (group, ())
+
+
+def told(group: Group, event: Resized | Waited | Overdue) -> Step:
+    """The operator or the clock has spoken; of a wait that is over it says nothing."""
+    match event:
+        case Resized(replicas):
+            return resized(group, replicas)
+        case Waited(wait):
+            return waited(replace(group, wait=None)) if wait == group.wait else (group, ())
+        case Overdue(index, wait):
+            overdue = {index} if group.missing.get(index) == wait else set()
+            return replace(group, silent=group.silent | overdue), ()
 
 
 def joined(group: Group, join: Join) -> Step:
     """A member arrives: refused when older than the one known, else it replaces that one."""
     known = group.members.get(join.index)
-    if join.index >= group.replicas:
-        return group, (Refuse(f"there is no worker {join.index}: the job has {group.replicas}"),)
+    limit = group.bounds.maximum if group.bounds else group.replicas
+    if join.index >= limit:
+        return group, (Refuse(f"there is no worker {join.index}: the job has {limit}"),)
     if known is not None and join.incarnation < known:
         return group, (Refuse(f"worker {join.index} has been replaced by incarnation {known}"),)
     before, actions = lost(group, join.index, known) if known is not None else (group, ())
@@ -200,7 +118,7 @@ def joined(group: Group, join: Join) -> Step:
         number=max(before.number, join.attempt) if before.state == "gathering" else before.number,
         user_restarts=max(before.user_restarts, join.user_restarts),
     )
-    final, more = gather(after)
+    final, more = grown(after) if after.state == "running" else gather(after)
     return final, (*actions, Admit(join.index), *more)
 
 
@@ -210,8 +128,8 @@ def lost(group: Group, index: int, incarnation: int) -> Step:
         return group, ()
     members = {other: known for other, known in group.members.items() if other != index}
     group = replace(group, members=members)
-    if group.state == "gathering":
-        return group, ()
+    if group.state == "gathering" or index not in group.attempt.workers:
+        return cleared(group, index)
     first = index if group.attempt.lost_index is None else group.attempt.lost_index
     group = replace(group, attempt=replace(group.attempt, lost=True, lost_index=first))
     return cleared(group, index) if group.state == "ending" else end_attempt(group)
@@ -241,12 +159,36 @@ def settle(group: Group) -> Step:
     return replace(group, attempt=replace(group.attempt, settling=True)), actions
 
 
-def gather(group: Group) -> Step:
-    """Start the next attempt if the group is complete."""
-    if group.state != "gathering" or len(group.members) < group.replicas:
+def resized(group: Group, replicas: int) -> Step:
+    """An elastic group is to have so many workers from now on; new ones are not waited for while an attempt runs."""
+    if group.bounds is None or replicas == group.replicas:
         return group, ()
-    number = group.number + 1
-    return replace(group, state="running", number=number, attempt=Attempt()), (StartAttempt(number),)
+    new = frozenset(range(group.replicas, replicas))
+    group = replace(group, replicas=replicas)
+    if group.state != "running":
+        return gather(group)
+    return grown(replace(group, forgiven=group.forgiven | new))
+
+
+def grown(group: Group) -> Step:
+    """Let the attempt that runs make room for one on other workers, if it is not on all that are to be."""
+    if group.attempt.workers == group.workers or group.attempt.resizing:
+        return group, ()
+    return replace(group, attempt=replace(group.attempt, resizing=True)), (Interrupt(group.number),)
+
+
+def waited(group: Group) -> Step:
+    """Go on without those who have not come in time, as soon as enough others are there."""
+    absent = frozenset(range(group.replicas)).difference(group.members)
+    return gather(replace(group, forgiven=absent))
+
+
+def gather(group: Group) -> Step:
+    """Start the next attempt if all are there who are waited for."""
+    if group.state != "gathering" or not group.may_start:
+        return group, ()
+    number, attempt = group.number + 1, Attempt(workers=group.workers)
+    return replace(group, state="running", number=number, attempt=attempt), (StartAttempt(number),)
 
 
 def end_attempt(group: Group) -> Step:
@@ -268,10 +210,10 @@ def judge(group: Group) -> Step:
     """What follows from an attempt that has ended everywhere: success, another attempt or failure."""
     attempt = group.attempt
     well = [rank for rank in attempt.exits if rank.exit_code == 0]
-    if len(well) == group.replicas * group.slots and attempt.launcher == "exit code 0":
+    if len(well) == len(attempt.workers) * group.slots and attempt.launcher == "exit code 0":
         return replace(group, state="succeeded"), (FinishJob(0),)
     if group.interrupted:
-        why = loss_of(attempt.exits, attempt.lost_index, group.number)
+        why = resizing(group.number) if attempt.resizing else loss_of(attempt.exits, attempt.lost_index, group.number)
         return gather(replace(group, state="gathering", last_restart=why))
     failure = root_cause(attempt.exits, group.number, attempt.launcher or "no end", attempt.launcher_log)
     restarts, before = group.user_restarts + 1, group.failure
@@ -279,3 +221,9 @@ def judge(group: Group) -> Step:
     if restarts > group.backoff_limit or is_final(failure, before):
         return replace(group, state="failed", user_restarts=restarts - 1), (FinishJob(EXIT_DO_NOT_RETRY),)
     return gather(replace(group, state="gathering", last_restart=failure))
+
+
+def not_stored(group: Group, trouble: str) -> Step:
+    """What follows when every rank has ended well, and what they made cannot be stored: the job has failed."""
+    failure = Failure(reason="StorageError", message=trouble, attempt=group.number)
+    return replace(group, state="failed", failure=failure), (FinishJob(EXIT_DO_NOT_RETRY),)

@@ -80,6 +80,7 @@ def progress_of(report: ProgressReport, now: datetime, before: Progress | None =
         losses=losses,
         samples_per_second=report.samples_per_second,
         time_split=report.time_split,
+        stragglers=report.stragglers,
         eta=None if report.eta_seconds is None else short_duration(report.eta_seconds),
         time=now,
     )

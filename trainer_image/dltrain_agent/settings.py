@@ -44,6 +44,8 @@ class Settings:
 
     farewell_seconds: float = 20.0
     """How long ranks may take to keep what they have done, when the agent is told to end."""
+    sending_seconds: float = 80.0
+    """How long the agent's end waits for a bucket to take what is left; after success it is the job that says."""
 
     @property
     def local(self) -> bool:

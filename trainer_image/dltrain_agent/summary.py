@@ -8,8 +8,9 @@ from typing import Final
 from dltrain import names
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
-from dltrain_agent.group import Group
+from dltrain.api.report import CheckpointReport, Report
 from dltrain_agent.reports import Reported
+from dltrain_agent.state import Group
 
 MAX_TERMINATION_BYTES: Final = 4096
 """What Kubernetes keeps of a termination message."""
@@ -25,6 +26,8 @@ def group_status(group: Group, reported: Reported) -> GroupStatus:
         attempt=group.number,
         user_restarts=group.user_restarts,
         members=tuple(sorted(group.members)),
+        workers=group.attempt.workers,
+        silent=tuple(sorted(group.silent)),
         progress=reported.progress,
         checkpoint=reported.checkpoint,
         results=reported.results,
@@ -56,7 +59,19 @@ def address_of(path: str, job: DLTrainJob, *, local: bool) -> str:
         job: the job.
         local: whether the job runs on this machine, where a path is an address.
     """
-    storage = Path(names.STORAGE_DIR)
-    if local or job.spec.storage is None or not Path(path).is_relative_to(storage):
+    folder, storage = Path(names.STORAGE_DIR), job.spec.storage
+    if local or storage is None or not Path(path).is_relative_to(folder):
         return path
-    return f"pvc://{job.spec.storage.claim_name}/{Path(path).relative_to(storage)}"
+    return f"{storage.uri or f'pvc://{storage.claim_name}'}/{Path(path).relative_to(folder)}"
+
+
+def is_unsent(report: Report, job: DLTrainJob, *, local: bool) -> bool:
+    """Whether a report is of a checkpoint that is on the pod's disk, and has yet to go to the job's bucket.
+
+    Args:
+        report: the report.
+        job: the job.
+        local: whether the job runs on this machine, where a path is an address.
+    """
+    uri = job.spec.storage.uri if job.spec.storage and not local else None
+    return uri is not None and isinstance(report, CheckpointReport) and not report.path.startswith(uri)

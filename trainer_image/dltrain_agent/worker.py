@@ -10,16 +10,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from dltrain import names
 from dltrain.api.channel import RankExit
 from dltrain.pulse import Beat
+from dltrain_agent.answers import answer, pass_on_signals
 from dltrain_agent.causes import SETTLE_SECONDS, is_consequence
 from dltrain_agent.launch import launch_environment
 from dltrain_agent.memory import oom_kills
+from dltrain_agent.mirror import Mirror
 from dltrain_agent.nursery import Nursery
 from dltrain_agent.output import Output
 from dltrain_agent.processes import Exit, Process, Processes, stop
@@ -28,6 +30,7 @@ from dltrain_agent.tails import store_tail
 from dltrain_agent.watch import take_pulse, watch
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RemoteStart = Callable[[str, Sequence[str]], Awaitable[Exit]]
 """Starts prted on a host for a remote-start line of mpirun's; returns how it ended."""
@@ -66,6 +69,7 @@ class Worker:
         self.socket = folder / "proxies"
         self.report_socket = folder / "reports"
         self._memory = memory
+        self.storage = Mirror(settings, processes, self.report_socket)
         self._nursery = None if settings.job.spec.command else self._new_nursery()
         self.remote_start: RemoteStart | None = None
         """Set by the coordinator."""
@@ -76,6 +80,7 @@ class Worker:
 
     async def listen(self) -> asyncio.Server:
         """Take proxies' requests from now on; what ranks are forked from gets ready while the group gathers."""
+        self.storage.start()
         if self._nursery is not None:
             self._nursery.start()
             patience = self._settings.job.spec.guards.no_progress_seconds
@@ -124,21 +129,33 @@ class Worker:
     async def wind_down(self) -> None:
         """Let every rank keep what it has done and end, within bounds; no attempt begins here any more."""
         self.leaving = True
+        self.storage.ending()
+        if ranks := self.interrupt():
+            await asyncio.wait([rank.exited for rank in ranks], timeout=self._settings.farewell_seconds)
+
+    def interrupt(self) -> list[Process]:
+        """Tell the ranks here to keep what they have done and end; which those are."""
         ranks = list(self._ranks.values())
         for rank in ranks:
             rank.signal(signal.SIGTERM)
-        if ranks:
-            await asyncio.wait([rank.exited for rank in ranks], timeout=self._settings.farewell_seconds)
+        return ranks
 
     async def close(self) -> None:
         """End every process."""
         await self.clear()
         if self._watching is not None:
             self._watching.cancel()
-        if self._logs:
-            await asyncio.wait(self._logs, timeout=LOG_SECONDS)
         if self._nursery is not None:
             await self._nursery.close()
+        if trouble := await self.store_all(self._settings.sending_seconds):
+            log.warning("%s", trouble)
+        await self.storage.close()
+
+    async def store_all(self, seconds: float) -> str | None:
+        """Have everything of this worker stored; what is wrong, if that cannot be done in time."""
+        if self._logs:
+            await asyncio.wait(self._logs, timeout=LOG_SECONDS)
+        return await self.storage.finish(seconds)
 
     def _new_nursery(self) -> Nursery:
         environment = {**launch_environment(os.environ), **self._promised(os.environ)}
@@ -177,16 +194,17 @@ class Worker:
         if attempt is None:
             return  # the attempt has ended while Open MPI was still starting it
         await self._warmed_up()
+        trouble = await self._until_cleared(self.storage.ready())
         if self._attempt != attempt:
+            return
+        if trouble is not None:
+            await self._refuse(writer, attempt, rank, trouble)
             return
         kills = oom_kills()
         try:
             process, output = await self._start_rank(self._rank_environment(given, attempt, rank), f"[rank {rank}]")
         except OSError as error:
-            message = f"cannot start {self._command()[0]}: {error.strerror}"
-            log.error("rank %d: %s", rank, message)  # noqa: TRY400 - the user's mistake: no traceback of ours
-            self.on_rank_exit(attempt, self._exit(rank, Exit(code=127), (message,)))
-            await answer(writer, Exit(code=127))
+            await self._refuse(writer, attempt, rank, f"cannot start {self._command()[0]}: {error.strerror}")
             return
         self._ranks[rank] = process
         if self._attempt != attempt:  # it has ended in the moment of the start
@@ -208,14 +226,26 @@ class Worker:
                 await asyncio.wait_for(self._clearing.wait(), SETTLE_SECONDS)
         await answer(writer, ended)
 
+    async def _refuse(self, writer: asyncio.StreamWriter, attempt: int, rank: int, message: str) -> None:
+        """Say that a rank cannot be started."""
+        log.error("rank %d: %s", rank, message)
+        self.on_rank_exit(attempt, self._exit(rank, Exit(code=127), (message,)))
+        await answer(writer, Exit(code=127))
+
     async def _warmed_up(self) -> None:
         """Wait until ranks can be forked, if they are, or the attempt has ended."""
-        if self._nursery is None:
-            return
-        waits = [asyncio.create_task(self._nursery.ready()), asyncio.create_task(self._clearing.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        if self._nursery is not None:
+            await self._until_cleared(self._nursery.ready())
+
+    async def _until_cleared(self, work: Coroutine[None, None, T]) -> T | None:
+        """What something comes to; None once the attempt has ended."""
+        task, cleared = asyncio.create_task(work), asyncio.create_task(self._clearing.wait())
+        await asyncio.wait([task, cleared], return_when=asyncio.FIRST_COMPLETED)
+        cleared.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
 
     async def _start_rank(self, environment: Mapping[str, str], prefix: str) -> tuple[Process, Output]:
         """Start a rank: forked, or cold where that cannot be.
@@ -286,16 +316,3 @@ class Worker:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}",  # `python` is ours
             "PYTHONUNBUFFERED": "1",  # a rank's lines appear when it prints them
         }
-
-
-async def answer(writer: asyncio.StreamWriter, ended: Exit) -> None:
-    """Tell a proxy how its process ended."""
-    writer.write(json.dumps({"code": ended.code, "signal": ended.signal}).encode() + b"\n")
-    await writer.drain()
-
-
-async def pass_on_signals(reader: asyncio.StreamReader, process: Process) -> None:
-    """Send a rank the signals that its proxy got; SIGKILL once the proxy is gone, for Open MPI killed it."""
-    while line := await reader.readline():
-        process.signal(int(json.loads(line)["signal"]))
-    process.signal(signal.SIGKILL)

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dltrain.api.storage import S3_SCHEME
 from dltrain_trainer.errors import CheckpointError, DataError, TrainerError
 from dltrain_trainer.evaluation.predict import PROBABILITIES
 from dltrain_trainer.export.artifact import DESCRIPTION, load
+from dltrain_trainer.export.stored import model_from_bucket
 
 BATCH: Final = 256
 WRONG_INPUT: Final = 2
@@ -78,6 +80,15 @@ def predictor(path: Path) -> Predictor:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: cannot be read ({error}); name the folder of a job") from error
     return Predictor(from_graph(path) if path.is_file() else from_folder(path), about)
+
+
+def located(address: str) -> Path:
+    """Where an exported model is on this machine; fetched if it is in a bucket.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
+    return model_from_bucket(address) if address.startswith(S3_SCHEME) else Path(address)
 
 
 def from_folder(folder: Path) -> Model:
@@ -172,7 +183,7 @@ FORMATS: Final[Mapping[str, Callable[[Path, tuple[int, ...]], NDArray[Any]]]] = 
 def main(arguments: list[str]) -> int:
     """Print a line a sample; the exit code."""
     try:
-        model = predictor(Path(arguments[0]))
+        model = predictor(located(arguments[0]))
         for said in model.said(read_samples(Path(arguments[1]), model.shape)):
             print(json.dumps(said))  # noqa: T201 - the output
     except TrainerError as error:

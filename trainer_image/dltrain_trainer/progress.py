@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
-from dltrain.api.status import Results, Shares
+from dltrain.api.status import Results, Shares, Straggler
 from dltrain.durations import short_duration
 from dltrain.reporting import Reporter
 from dltrain_trainer.report.data import TimeSplit
@@ -44,6 +44,8 @@ class Progress:
 
     reporter: Reporter
     rank: int
+    stragglers: tuple[Straggler, ...] = ()
+    """Ranks that hold the others up."""
     _stage: str = ""
     _epoch: int | None = None
     _epochs: int | None = None
@@ -61,7 +63,8 @@ class Progress:
         self._stage, self._epoch, self._epochs = name, epoch, epochs
         if self.rank == 0 and epoch is None:
             known = self._newest or ProgressReport(rank=0)
-            changes = {"stage": name, "samples_per_second": None, "eta_seconds": None, "time_split": None}
+            gone = dict.fromkeys(("samples_per_second", "eta_seconds", "time_split", "stragglers"))
+            changes = {"stage": name, **gone}
             self.reporter.progress(known.model_copy(update=changes))
 
     def due(self, *, final: bool) -> bool:
@@ -91,6 +94,7 @@ class Progress:
             samples_per_second=round(now.samples_per_second, 1),
             eta_seconds=now.seconds_left,
             time_split=now.time and shares_of(now.time),
+            stragglers=self.stragglers or None,
         )
         self._newest = report
         self.reporter.progress(report)

@@ -10,11 +10,10 @@ from dltrain.api.job import DLTrainJob
 from dltrain.overlay import overlay
 from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.scheduling import placement, queue_metadata
+from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
+from dltrain_operator.children.storage import end_seconds, storage_variables, storage_volume
 
-GRACE_SECONDS: Final = 30
-"""How long a worker may take to end: time for a last checkpoint."""
 STORAGE_VOLUME: Final = "storage"
 SOURCE_VOLUME: Final = "data-source"
 """A name of our own: that of the claim may be longer than a volume's, and have dots."""
@@ -33,6 +32,8 @@ class Place:
     """The attempts that the job has already had: numbers go on even when every pod is a new one."""
     user_restarts: int
     """The user errors that the job has already had."""
+    avoid: tuple[str, ...] = ()
+    """The nodes where it is not to be."""
 
 
 def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
@@ -47,7 +48,7 @@ def worker_pod(job: DLTrainJob, place: Place, image: str) -> Manifest:
     """
     identity = overlay(pod_identity(job, place), {"metadata": queue_metadata(job)})
     ours = overlay({"spec": pod_spec(job, image)}, identity)
-    return overlay(overlay(ours, job.spec.workers.template), identity)
+    return avoiding(overlay(overlay(ours, job.spec.workers.template), identity), place.avoid)
 
 
 def pod_identity(job: DLTrainJob, place: Place) -> Manifest:
@@ -91,7 +92,7 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": end_seconds(job.spec.storage),
         "securityContext": dict(POD_SECURITY),
         **placement(job),
         "containers": [worker_container(job, image)],
@@ -107,7 +108,10 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
         "image": workers.image or image,
         "command": ["python3", "-m", "dltrain_agent"],
         "workingDir": names.WORKSPACE_DIR,
-        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
+        "env": [
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a volume of the pod's own
+            *storage_variables(job.spec.storage),
+        ],
         "ports": [{"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"}],
         "resources": workers.resources.to_dict(),
         "terminationMessagePath": names.TERMINATION_LOG,
@@ -127,15 +131,13 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
 
 def volumes(job: DLTrainJob) -> list[Manifest]:
     """The volumes of a worker pod."""
-    storage = job.spec.storage
-    claim = {"persistentVolumeClaim": {"claimName": storage.claim_name}} if storage else {"emptyDir": {}}
     return [
         {"name": "job", "configMap": {"name": job.name}},
         {"name": "identity", "secret": {"secretName": identity_secret_name(job), "defaultMode": 0o440}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "workspace", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        {"name": STORAGE_VOLUME, **claim},
+        {"name": STORAGE_VOLUME, **storage_volume(job.spec.storage)},
         *source_volumes(job),
     ]
 

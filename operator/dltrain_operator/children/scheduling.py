@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest
 
 KUEUE: Final = "kueue.x-k8s.io"
+REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def placement(job: DLTrainJob) -> Manifest:
@@ -31,6 +34,26 @@ def together(job: DLTrainJob) -> Manifest:
         return {}
     term = {**own_pods(job), "topologyKey": key}
     return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def avoiding(pod: Manifest, nodes: Sequence[str]) -> Manifest:
+    """A pod that keeps away from some nodes, whatever else it asks of one; an annotation says that it does.
+
+    The terms of a required node affinity are alternatives, so each of them gets the demand.
+    """
+    if not nodes:
+        return pod
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
+    required = pod["spec"].get("affinity", {}).get("nodeAffinity", {}).get(REQUIRED, {})
+    terms = required.get("nodeSelectorTerms", [{}])
+    stricter = [{**term, "matchFields": [*term.get("matchFields", []), *fields]} for term in terms]
+    return overlay(
+        pod,
+        {
+            "metadata": {"annotations": {names.AVOIDED_NODES_ANNOTATION: ",".join(nodes)}},
+            "spec": {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": stricter}}}},
+        },
+    )
 
 
 def own_pods(job: DLTrainJob) -> Manifest:

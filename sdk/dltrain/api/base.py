@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic._internal._model_construction import ModelMetaclass
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+from dltrain.errors import SpecError
 
 STORED: Final = "stored"
 """The validation context of a job read back from the cluster, which has accepted it: rules are not asked again."""
@@ -49,7 +52,30 @@ class Form:
     """Words that have the form: the one that was probably meant is proposed instead of the remedy."""
 
 
-class SpecModel(BaseModel):
+class SpecMeta(ModelMetaclass):
+    """Makes models of Python's values, and says what is wrong with these as `parse_job` does.
+
+    A metaclass, because pydantic calls a model's own `__init__` for nested models too, and would not gather the
+    problems of these.
+    """
+
+    if not TYPE_CHECKING:  # type checkers are to see each model's own fields
+
+        def __call__(cls, *values: Any, **fields: Any) -> Any:  # noqa: N805 - of a metaclass
+            """Make one.
+
+            Raises:
+                SpecError: a value breaks the contract; holds all problems.
+            """
+            try:
+                return super().__call__(*values, **fields)
+            except ValidationError as error:
+                from dltrain.api.problems import problems  # noqa: PLC0415 - which is made of every model
+
+                raise SpecError(list(problems(error, cls))) from error
+
+
+class SpecModel(BaseModel, metaclass=SpecMeta):
     """A frozen part of a job: camelCase in YAML, unknown fields refused, attribute docstrings as descriptions."""
 
     model_config = ConfigDict(
@@ -68,6 +94,16 @@ class SpecModel(BaseModel):
                 found = rule.found.text(self) if rule.found else ""
                 raise PydanticCustomError("rule", "{message}", {"message": rule.message, "at": rule.at, "found": found})
         return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as plain JSON values, camelCase, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class StatusModel(BaseModel):
+    """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True)
 
     def to_dict(self) -> dict[str, Any]:
         """The model as plain JSON values, camelCase, absent fields left out."""

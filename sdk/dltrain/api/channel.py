@@ -15,7 +15,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dltrain.api.status import CheckpointStatus, Failure, Progress, Results, StatusModel
+from dltrain.api.base import StatusModel
+from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """A longer line closes the connection."""
@@ -133,9 +134,11 @@ class Heartbeat(StatusModel):
 
 
 class Observe(StatusModel):
-    """An observer asks for GroupStatus, now and at every change."""
+    """An observer asks for GroupStatus, now and at every change, and says how large the group is to be."""
 
     type: Literal["observe"] = "observe"
+    replicas: int | None = None
+    """workers.replicas, which may change while an elastic job runs; None for what the coordinator started with."""
 
 
 class GroupStatus(StatusModel):
@@ -147,6 +150,10 @@ class GroupStatus(StatusModel):
     user_restarts: int = 0
     members: tuple[int, ...] = ()
     """The indexes present, the coordinator's included."""
+    workers: tuple[int, ...] = ()
+    """The indexes that the newest attempt runs on."""
+    silent: tuple[int, ...] = ()
+    """The indexes that should be present and have not been heard of for guards.memberLostSeconds."""
     progress: Progress | None = None
     checkpoint: CheckpointStatus | None = None
     results: Results | None = None

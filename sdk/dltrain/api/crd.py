@@ -214,7 +214,12 @@ def custom_resource_definition() -> dict[str, Any]:
             "status": status_schema(),
         },
     }
-    version = {"subresources": {"status": {}}, **version_of(schema, COLUMNS)}
+    scale = {
+        "specReplicasPath": ".spec.workers.replicas",
+        "statusReplicasPath": ".status.workers.ready",
+        "labelSelectorPath": ".status.workers.selector",
+    }
+    version = {**version_of(schema, COLUMNS), "subresources": {"status": {}, "scale": scale}}
     return definition("Namespaced", names_of(KIND, PLURAL, SHORT_NAME) | {"categories": ["all"]}, version)
 
 

@@ -11,9 +11,10 @@ from pydantic.alias_generators import to_camel
 from dltrain.api.base import Form, Found, Rule, SpecModel, exactly_one_of
 from dltrain.api.communication import Communication
 from dltrain.api.pipeline import Pipeline
-from dltrain.api.policy import CLAIM_PATTERN, Checkpoint, Guards, RunPolicy, Storage
+from dltrain.api.policy import CLAIM_PATTERN, Checkpoint, Elastic, Guards, RunPolicy
 from dltrain.api.scheduling import OBJECT_REMEDY, Scheduling
 from dltrain.api.status import JobStatus
+from dltrain.api.storage import Storage
 from dltrain.api.workers import Workers
 from dltrain.names import KIND
 
@@ -110,13 +111,38 @@ class JobSpec(SpecModel):
                 holds=None,
                 message=f"must not add or remove {name} once created; delete the job and submit it anew",
             )
-            for name in ("profile", "pipeline", "command", "storage")
+            for name in ("profile", "pipeline", "command", "storage", "elastic")
+        ),
+        Rule(
+            cel="has(self.elastic) || self.workers.replicas == oldSelf.workers.replicas",
+            holds=None,
+            message="replicas cannot change once the job exists, unless spec.elastic is set; "
+            "delete the job and submit it anew",
+            at=("workers", "replicas"),
+        ),
+        Rule(
+            cel="!has(self.elastic) || self.elastic.minReplicas > self.elastic.maxReplicas"
+            " || (self.elastic.minReplicas <= self.workers.replicas"
+            " && self.workers.replicas <= self.elastic.maxReplicas)",
+            holds=lambda spec: (
+                spec.elastic is None or spec.elastic.min_replicas <= spec.workers.replicas <= spec.elastic.max_replicas
+            ),
+            message="must be between spec.elastic.minReplicas and maxReplicas; choose such a number",
+            at=("workers", "replicas"),
+            found=Found("self.workers.replicas", lambda spec: str(spec.workers.replicas)),
+        ),
+        Rule(
+            cel="!has(self.elastic) || !has(self.scheduling) || !has(self.scheduling.queueName)",
+            holds=lambda spec: spec.elastic is None or spec.scheduling.queue_name is None,
+            message="must be absent with scheduling.queueName, whose group has a fixed size; remove one of them",
+            at=("elastic",),
+            found=Found("self.scheduling.queueName", lambda spec: str(spec.scheduling.queue_name)),
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "workers", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards"}
+        {"profile", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards", "elastic"}
     )
-    """Fields that cannot change once the job exists; runPolicy can."""
+    """Fields that cannot change once the job exists; runPolicy can, and workers.replicas of an elastic job."""
 
     profile: (
         Annotated[
@@ -143,6 +169,8 @@ class JobSpec(SpecModel):
     """The training state kept on the storage."""
     guards: Guards = Guards()
     """When a training that goes wrong without ending is ended."""
+    elastic: Elastic | None = None
+    """Between which numbers of workers the job may run. Default: always with workers.replicas."""
     storage: Storage | None = None
     """Where checkpoints and artefacts are kept. Default: in the first pod, lost with it."""
     run_policy: RunPolicy = RunPolicy()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from dltrain.api.base import STORED
 from dltrain.api.job import DLTrainJob
+from dltrain.api.problems import problems
 from dltrain.api.text import plain_json, read_text
-from dltrain.api.wording import broken_rule, problem_of, shown
+from dltrain.api.wording import problem_of
 from dltrain.errors import ClusterError, Problem, SpecError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -120,25 +120,3 @@ def stored_job(manifest: Mapping[str, Any]) -> DLTrainJob:
         name = manifest.get("metadata", {}).get("name", "")
         first = next(problems(error))
         raise ClusterError(f"job {name} was stored by another version of dltrain: {first}; upgrade this one") from error
-
-
-def problems(error: ValidationError, root: type[BaseModel] = DLTrainJob) -> Iterator[Problem]:
-    """Each problem of a validation error, in the user's own field names."""
-    details = error.errors(include_url=False)
-    for detail in (one for one in details if not follows_from_another(one, details)):
-        context = detail.get("ctx", {})
-        if detail["type"] == "rule":
-            at, found = context.get("at", ()), context.get("found", shown(detail["input"]))
-            yield broken_rule((*detail["loc"], *at), detail["msg"], found)
-        else:
-            message = detail["msg"][:1].lower() + detail["msg"][1:]
-            value = shown(context.get("actual_length", detail["input"]))  # of a list that is too short or too long
-            yield problem_of(detail["type"], detail["loc"], {"msg": message, **context}, value, root)
-
-
-def follows_from_another(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is only too short because its entries, which are told of anyway, do not count."""
-    length = len(detail["loc"])
-    return detail["type"] == "too_short" and any(
-        len(other["loc"]) > length and other["loc"][:length] == detail["loc"] for other in details
-    )

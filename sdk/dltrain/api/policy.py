@@ -1,4 +1,4 @@
-"""How a job is run: retries, deadlines, clean-up, checkpoints and storage."""
+"""How a job is run: retries, deadlines, clean-up and checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from dltrain.api.base import Form, Seconds, SpecModel
+from dltrain.api.base import Form, Found, Rule, Seconds, SpecModel
 
 CLAIM_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """An RFC 1123 subdomain."""
@@ -26,6 +26,9 @@ class RunPolicy(SpecModel):
     """Whether the job is to hold no pods for now; training resumes from the last checkpoint."""
     backoff_limit: Annotated[int, Field(ge=0, le=1000)] = 3
     """How often the ranks are started again after an error of their own; lost pods do not count."""
+    lost_pods_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """How many worker pods may be lost within an hour. Default: 60, and 2 for each worker.
+    Those that a queue or a scheduler takes away for others do not count."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """The longest the job may run, counted from startTime. Default: no limit.
     A suspension ends the count, and a resumed job begins it anew."""
@@ -59,14 +62,26 @@ class Guards(SpecModel):
     """How long a rank of a pipeline may stand still in a step before it is ended, its stack in its log; 0 for ever."""
     fail_on_nan: Annotated[bool, Field(alias="failOnNaN")] = True
     """Whether a pipeline fails when its loss is no finite number any more, instead of training on."""
+    member_lost_seconds: Annotated[int, Field(ge=10, le=3600)] = 30
+    """How long the agent of a running pod may be silent before the pod is replaced, on another node."""
 
 
-class Storage(SpecModel):
-    """Where checkpoints and artefacts are kept."""
+class Elastic(SpecModel):
+    """Between which numbers of workers a job may run; how many it is to have now is workers.replicas."""
 
-    claim_name: Annotated[
-        str,
-        Field(pattern=CLAIM_PATTERN, max_length=253),
-        Form("must be the name of a PersistentVolumeClaim", "write lower-case letters, digits, dashes and dots"),
-    ]
-    """A PersistentVolumeClaim of the job's namespace, mounted at /storage; ReadWriteMany for pods on several nodes."""
+    rules = (
+        Rule(
+            cel="self.minReplicas <= self.maxReplicas",
+            holds=lambda elastic: elastic.min_replicas <= elastic.max_replicas,
+            message="must not be below minReplicas; raise it, or lower minReplicas",
+            at=("maxReplicas",),
+            found=Found("self.maxReplicas", lambda elastic: str(elastic.max_replicas)),
+        ),
+    )
+
+    min_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """With how few workers training goes on."""
+    max_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    """To how many workers the job may be scaled."""
+    rejoin_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """How long training waits for a worker that is missing before it goes on without it."""

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from dltrain.api.base import Form, Rule, SpecModel
 from dltrain.api.job import NAMESPACE_FORM, Metadata
-from dltrain.api.policy import CLAIM_PATTERN, Storage
+from dltrain.api.policy import CLAIM_PATTERN
 from dltrain.api.scheduling import LABEL_KEY_PATTERN, OBJECT_REMEDY, Scheduling
+from dltrain.api.storage import Storage
 from dltrain.api.workers import IMAGE_FORM, Quantity, Resources
 from dltrain.names import PROFILE_KIND
 

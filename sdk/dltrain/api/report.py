@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dltrain.api.status import Results, Shares, StatusModel
+from dltrain.api.base import StatusModel
+from dltrain.api.status import Results, Shares, Straggler
 
 MAX_REPORT_BYTES: Final = 64 * 1024
 
@@ -27,6 +28,8 @@ class ProgressReport(StatusModel):
     eta_seconds: float | None = None
     time_split: Shares | None = None
     """Where the time of an epoch goes."""
+    stragglers: tuple[Straggler, ...] | None = None
+    """Ranks that hold the others up."""
 
 
 class CheckpointReport(StatusModel):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from dltrain.api.base import StatusModel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
@@ -17,22 +16,14 @@ FailureReason = Literal[
     "Hang",
     "NaN",
     "DataError",
+    "StorageError",
     "WorkerLost",
+    "Resized",
     "Preempted",
     "LaunchFailed",
     "DeadlineExceeded",
     "InvalidSpec",
 ]
-
-
-class StatusModel(BaseModel):
-    """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as plain JSON values, camelCase, absent fields left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Condition(StatusModel):
@@ -61,6 +52,8 @@ class WorkerCounts(StatusModel):
     """How many pods are ready."""
     summary: str = ""
     """ready/desired, for printing."""
+    selector: str | None = None
+    """The label selector of the pods, for the scale subresource and what drives it."""
 
 
 class Restarts(StatusModel):
@@ -72,6 +65,25 @@ class Restarts(StatusModel):
     """Worker pods that were lost and replaced."""
     total: int = 0
     """Both together."""
+    hour: int | None = None
+    """Worker pods lost since hourSince; these are what runPolicy.lostPodsPerHour limits."""
+    hour_since: datetime | None = None
+    """When the present hour of losses began: with the first one after the hour before."""
+
+
+class NodeFailures(StatusModel):
+    """What happened to the job's pods on one node."""
+
+    node: str
+    """The node."""
+    count: int
+    """How many pods of the job were lost there, in a row without a day between two."""
+    reason: str
+    """How the last one was lost."""
+    time: datetime
+    """When the last one was lost."""
+    avoid_until: datetime | None = None
+    """Until when no pod of the job is put there; absent where one failure says nothing about the node."""
 
 
 class Shares(StatusModel):
@@ -83,6 +95,15 @@ class Shares(StatusModel):
     """Waiting for other ranks."""
     data: float = 0.0
     """Waiting for batches."""
+
+
+class Straggler(StatusModel):
+    """A rank that holds all others up."""
+
+    rank: int
+    """Which one."""
+    slowdown: float
+    """How many times as long as the median rank it computes in a step."""
 
 
 class Progress(StatusModel):
@@ -110,6 +131,8 @@ class Progress(StatusModel):
     """Throughput of all ranks together."""
     time_split: Shares | None = None
     """Where the time of the epoch under way goes; of the one before, in the first seconds."""
+    stragglers: tuple[Straggler, ...] | None = None
+    """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None
@@ -233,6 +256,8 @@ class JobStatus(StatusModel):
     """How many workers there are."""
     incarnations: tuple[int, ...] = ()
     """The highest incarnation used so far, by worker index; written before a pod is created."""
+    node_failures: tuple[NodeFailures, ...] | None = None
+    """On which nodes pods were lost, the latest first; the job avoids some of them for a while."""
     key_version: str | None = None
     """The version of the operator's master key that the job's identity was made with."""
     attempt: int = 0

@@ -33,10 +33,13 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "too_short": ("must have {min_length} or more entries", "add what is missing"),
     "too_long": ("must have {max_length} or fewer entries", "remove some"),
     "int_type": ("must be a whole number", "write digits only, without quotes"),
+    "int_parsing": ("must be a whole number", "write digits only"),
     "int_from_float": ("must be a whole number", "remove the fraction"),
     "float_type": ("must be a number", "write digits only, as in 0.1, without quotes"),
+    "float_parsing": ("must be a number", "write digits only, as in 0.1"),
     "finite_number": ("must be a finite number", "write digits only, as in 0.1, without quotes"),
     "bool_type": ("must be true or false", "write true or false, without quotes"),
+    "bool_parsing": ("must be true or false", "write True or False"),
     "string_type": ("must be text", "put it in quotes"),
     "datetime_parsing": ("must be a time", "write it as in 2026-01-31T12:00:00Z"),
     "model_type": ("must be a mapping", "write its fields below it, indented"),
@@ -58,7 +61,7 @@ def problem_of(
         location: where it was found.
         context: the numbers or words that the rule mentions, by pydantic's names; `msg` for rules unknown here.
         value: what was found, as `shown` gives it.
-        root: the model of the whole document.
+        root: the model that the location begins at.
     """
     rule, remedy = RULES.get(kind, ("{msg}", "correct the value"))
     form = form_at(location, root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -123,8 +123,19 @@ IMAGE_FORM: Final = Form(
 class Workers(SpecModel):
     """The pods that train; all are alike."""
 
+    immutable: ClassVar[frozenset[str]] = frozenset({"slots_per_worker", "image", "resources", "template"})
+    """Fields that cannot change once the job exists; replicas can, within spec.elastic."""
+    rules = tuple(
+        Rule(
+            cel=f"has(self.{name}) == has(oldSelf.{name})",
+            holds=None,
+            message=f"must not add or remove {name} once created; delete the job and submit it anew",
+        )
+        for name in ("slotsPerWorker", "image")
+    )
+
     replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """How many worker pods to run."""
+    """How many worker pods to run; may change while the job runs, if spec.elastic is set."""
     slots_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Ranks (training processes) per pod. Default: its nvidia.com/gpu limit, else 1."""
     image: Annotated[str, Field(pattern=r"^\S+$", max_length=512), IMAGE_FORM] | None = None

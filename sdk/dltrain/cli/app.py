@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import authoring, catalogue, completion, files, insight, jobs, page, predicting, running
+from dltrain.cli import authoring, catalogue, completion, doctor, files, insight, jobs, page, predicting, running
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "resume": jobs.resume,
     "scale": jobs.scale,
     "delete": jobs.delete,
+    "doctor": doctor.doctor,
     "diff": insight.diff,
     "convert": authoring.convert,
     "predict": predicting.predict,

@@ -78,25 +78,30 @@ def logs(
 def artefacts(
     name: Name,
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Copy them there.", show_default=False)] = None,
+    list_: Annotated[bool, typer.Option("--list", "-l", help="Say what there is, with sizes in bytes.")] = False,
     image: Annotated[str, typer.Option(metavar="IMAGE", help="Of the pod that reads a volume.")] = "",
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say where a job's model and metrics are, or copy them.
+    """Say where a job's model and metrics are, list or copy them.
 
-    From a volume claim they are copied through a small pod that mounts it.
+    A volume claim is read through a small pod that mounts it, a bucket with
+    this machine's credentials (AWS_ENDPOINT_URL wins over the job's endpoint).
 
     Example: dltrain artefacts fashion-cnn --to model
     """
     from dltrain.artefacts import address_of  # noqa: PLC0415 - it imports the models
 
     client = client_of(namespace, context, kubeconfig)
-    if to is None:
+    if list_:
+        for stored in client.artefacts(name, image=image):
+            typer.echo(f"{stored.size:>12} {stored.name}")
+    elif to is None:
         typer.echo(address_of(client.get(name)))
-        return
-    for file in client.download(name, to, image=image):
-        typer.echo(file)
+    else:
+        for file in client.download(name, to, image=image):
+            typer.echo(file)
 
 
 def suspend(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:

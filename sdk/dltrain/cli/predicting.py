@@ -14,16 +14,19 @@ PROGRAM: Final = "dltrain_trainer.predict"
 
 
 def predict(
-    artefact: Annotated[Path, typer.Argument(help="A finished job's folder, or an .onnx file in it.")],
+    artefact: Annotated[str, typer.Argument(help="A finished job's folder, here or at s3://, or an .onnx file in it.")],
     samples: Annotated[Path, typer.Argument(help="A .npy, .npz or .csv file, a picture, or a folder of them.")],
 ) -> None:
     """Print what an exported model says of samples.
+
+    From a bucket it comes with this machine's credentials (AWS_ENDPOINT_URL
+    names another store than AWS).
 
     Example: dltrain predict dltrain-runs/fashion-cnn/compressed.onnx pictures/
     """
     from dltrain.software import require  # noqa: PLC0415 - not needed for --help
 
     require("dltrain predict", "dltrain_trainer", "torch")
-    done = subprocess.run([sys.executable, "-m", PROGRAM, str(artefact), str(samples)], check=False)
+    done = subprocess.run([sys.executable, "-m", PROGRAM, artefact, str(samples)], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)

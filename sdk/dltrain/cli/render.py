@@ -133,7 +133,9 @@ def progress_line(progress: Progress | None, *, over: bool = False) -> str:
         parts.append(f"waits for data {progress.time_split.data:.0%}")
     if progress.eta and not over:
         parts.append(f"{progress.eta} left")
-    return "  ".join(parts)
+    return "  ".join(
+        [*parts, *(f"rank {slow.rank} is {slow.slowdown:g}x slower" for slow in progress.stragglers or ())]
+    )
 
 
 def curve_line(progress: Progress | None) -> str:

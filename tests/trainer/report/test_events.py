@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.report.events import EventLog
 
 
@@ -61,7 +60,19 @@ def test_what_was_flushed_can_be_read_while_training_goes_on(tmp_path: Path) -> 
     log.close()
 
 
-def test_a_storage_that_refuses_is_said_with_a_remedy(tmp_path: Path) -> None:
+def test_a_storage_that_refuses_is_said_and_tried_again_in_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match=r"cannot write .*file/events.*check that the storage"):
-        EventLog(tmp_path / "file" / "events", 0, 1, now=0.0)
+    log = EventLog(tmp_path / "file", 0, 1, now=0.0, clock=lambda: now[0])
+    log.scalars(1, {"train/loss": 1.0}, now=1.0)
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        f"cannot write {tmp_path / 'file'}: File exists"
+    ]
+    (tmp_path / "file").unlink()
+    log.scalars(2, {"train/loss": 2.0}, now=2.0)
+    now[0] = 30.0
+    log.scalars(3, {"train/loss": 3.0}, now=3.0)
+    log.close()
+    assert read(tmp_path / "file") == {"train/loss": [(3, 3.0, 3.0)]}

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
+from dltrain.bucket.system import foreign_errors, s3_system
+from dltrain.errors import MissingSoftwareError
 from dltrain_trainer.data.cache import Say, locked
 from dltrain_trainer.errors import DataAwayError, DataError
 
@@ -99,10 +101,9 @@ def s3() -> Any:
         DataError: the library for it is missing.
     """
     try:
-        import s3fs  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError as error:
+        return s3_system()
+    except MissingSoftwareError as error:
         raise DataError("s3:// needs the library s3fs; install dltrain[data]") from error
-    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
 
 
 def listed(address: str, files: Any) -> list[RemoteObject]:
@@ -230,16 +231,6 @@ def remote_errors(address: str) -> Iterator[None]:
             f"{address}: cannot be read ({error}); check the address, the credentials of the pod (an IAM role, or "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and AWS_ENDPOINT_URL"
         ) from error
-
-
-def foreign_errors() -> tuple[type[Exception], ...]:
-    """What the libraries below s3fs raise that is no OSError."""
-    try:
-        from aiohttp import ClientError as HttpError  # noqa: PLC0415 - an extra
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # noqa: PLC0415
-    except ImportError:
-        return ()
-    return (BotoCoreError, ClientError, HttpError)
 
 
 @contextmanager

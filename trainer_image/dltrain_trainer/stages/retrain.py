@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 from torch import nn
 
 from dltrain.api.compress import Distill
+from dltrain.api.storage import S3_SCHEME
 from dltrain.api.train import Train
 from dltrain_trainer.compression.distillation import Taught
 from dltrain_trainer.compression.problems import CompressionError
@@ -16,6 +18,7 @@ from dltrain_trainer.data.load import local_copy
 from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.errors import TrainerError
 from dltrain_trainer.export.artifact import Artifact, load
+from dltrain_trainer.export.stored import model_from_bucket
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.train import feed_of, loss_of, sampler_of, waits_of
 from dltrain_trainer.training.learner import make_learner
@@ -118,7 +121,7 @@ def fetched(run: Run, address: str) -> Artifact:
         CompressionError: it cannot be had, or sees or answers otherwise than the job's models.
     """
     try:
-        artifact = load(local_copy(address, cache_folder() / "teachers", run.progress.say))
+        artifact = load(teacher_files(run, address))
     except TrainerError as error:
         raise CompressionError(f"the teacher cannot be had: {error}") from error
     if artifact.blueprint.outputs != run.data.dataset.outputs:
@@ -127,3 +130,14 @@ def fetched(run: Run, address: str) -> Artifact:
     if artifact.preprocessing.to_dict() != run.data.preprocessing.to_dict():
         raise CompressionError("the teacher was trained on samples that were prepared otherwise; use the same data")
     return artifact
+
+
+def teacher_files(run: Run, address: str) -> Path:
+    """The folder of an exported model on this machine; fetched if need be.
+
+    Raises:
+        TrainerError: it cannot be had.
+    """
+    if address.startswith(S3_SCHEME):
+        return model_from_bucket(address)
+    return local_copy(address, cache_folder() / "teachers", run.progress.say)

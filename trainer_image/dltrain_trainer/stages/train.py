@@ -16,6 +16,7 @@ from dltrain_trainer.data.sampler import Sampler
 from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.export import Artifact
 from dltrain_trainer.models import Blueprint, ModelError
+from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
 from dltrain_trainer.training.learner import Learner, make_learner
@@ -25,6 +26,7 @@ from dltrain_trainer.training.observer import TrainingObserver, Waits
 from dltrain_trainer.training.precision import choose_precision, has_native_bf16
 from dltrain_trainer.training.records import Records
 from dltrain_trainer.training.state import Patience, TrainingState
+from dltrain_trainer.training.stragglers import stragglers_among
 from dltrain_trainer.training.validation import Validation, validation_settings
 
 
@@ -108,6 +110,7 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
 
     def after_epoch(state: TrainingState, epoch: int) -> None:
         done = observer.steps_end(epoch)
+        tell_stragglers(run, done)
         state.synchronize_buffers(run.communicator)
         observer.epoch_ends(state.step, done, validation.run(state))
         keeper.after_epoch(state)
@@ -118,6 +121,15 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
         keeper.finish(state)
     if run.is_first and state.is_over and state.step < observer.steps:
         run.progress.say(f"ended early, after {state.step} steps: the validation split shows no more progress")
+
+
+def tell_stragglers(run: Run, done: Epoch) -> None:
+    """Tell which ranks have held the others up in an epoch; every rank calls this."""
+    assert done.time is not None, "it has just been timed"
+    found = stragglers_among(run.communicator.exchange([done.time.compute] * run.communicator.size))
+    run.progress.stragglers = found
+    for one in found if run.is_first else ():
+        run.progress.say(f"rank {one.rank} computes {one.slowdown:g} times as long as the others, which wait for it")
 
 
 def waits_of(feed: Feed, learner: Learner) -> Waits:

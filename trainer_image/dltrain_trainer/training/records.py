@@ -20,11 +20,7 @@ EPOCHS_FILE: Final = "epochs.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The files of a job.
-
-    Raises:
-        CheckpointError: in any method: the storage refuses.
-    """
+    """The files of a job; a storage that refuses them never stops a training."""
 
     attempt: int
     steps: MetricsLog

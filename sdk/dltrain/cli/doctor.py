@@ -1,0 +1,70 @@
+"""The command that examines a cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dltrain.cli.options import Context, Kubeconfig, Namespace, client_of
+from dltrain.cli.say import MANNER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dltrain.doctor.finding import Finding
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+class DoctorFormat(StrEnum):
+    """What the command prints for scripts."""
+
+    JSON = "json"
+
+
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A job that is to run there.", show_default=False)
+    ] = None,
+    output: Annotated[
+        DoctorFormat | None, typer.Option("--output", "-o", metavar="json", help="Print this instead of text.")
+    ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Examine a cluster: can jobs run there, and what is to be done.
+
+    Reads only, with your rights. Exit code 1 if a check failed; warnings do
+    not count. With FILE, what that job asks for is checked too.
+
+    Example: dltrain doctor -n research job.yaml
+    """
+    from dltrain.api.parse import parse_job_file  # noqa: PLC0415 - the models take time to import
+
+    wanted = parse_job_file(file) if file else None
+    findings = client_of(namespace, context, kubeconfig).doctor(wanted)
+    if output is DoctorFormat.JSON:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        show(findings)
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """Print findings for people."""
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = f"{finding.level:<4}"
+        shown = typer.style(level, fg=COLOURS[finding.level]) if MANNER.colour else level
+        typer.echo(f"{shown}  {finding.check:<{width}}  {finding.message}")
+        if finding.remedy:
+            typer.echo(f"{'':<{width + 8}}{finding.remedy}")
+    counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
+    typer.echo(f"\n{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed")

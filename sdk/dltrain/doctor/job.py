@@ -1,0 +1,86 @@
+"""Checks of one job against a cluster: what it asks for, and its settings of NCCL; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from dltrain.api.job import DLTrainJob
+from dltrain.api.workers import GPU_RESOURCE
+from dltrain.doctor.finding import Finding, fail, ok, warn
+from dltrain.doctor.look import Facts
+from dltrain.doctor.nodes import EFA, allocatable
+from dltrain.names import WORKER_CONTAINER
+
+HUGE_PAGES: Final = "hugepages-2Mi"
+
+
+def asked(job: DLTrainJob, resource: str) -> int:
+    """How much of a counted resource each pod asks for."""
+    text = str(job.spec.workers.resources.limits.get(resource, 0))
+    return int(text) if text.isdecimal() else 1
+
+
+def variables(job: DLTrainJob) -> Mapping[str, str]:
+    """The plain variables of the worker container."""
+    containers: list[Mapping[str, Any]] = job.spec.workers.template.get("spec", {}).get("containers", [])
+    found = [one for each in containers if each.get("name") == WORKER_CONTAINER for one in each.get("env", ())]
+    return {one["name"]: str(one.get("value", "")) for one in found}
+
+
+def fits(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
+    """Whether a node has what a pod asks for."""
+    for resource in (GPU_RESOURCE, EFA):
+        wanted = asked(job, resource)
+        largest = max((allocatable(node, resource) for node in facts.objects("nodes")), default=0)
+        if wanted > largest and not facts.unread("nodes"):
+            remedy = "ask for less, or see that an autoscaler makes such nodes"
+            yield warn("job", f"a pod asks for {wanted} {resource}, and no node has more than {largest}", remedy)
+        elif wanted:
+            yield ok("job", f"{wanted} {resource} fit a node")
+
+
+def claims(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
+    """Whether the volume claims of a job are there, and serve all its pods."""
+    kept = job.spec.storage.claim_name if job.spec.storage else None
+    wanted = {*([kept] if kept else []), *(job.spec.pipeline.claims if job.spec.pipeline else ())}
+    found = {str(one["metadata"]["name"]): one for one in facts.objects("claims")}
+    for name in sorted(wanted) if not facts.unread("claims") else ():
+        modes = found.get(name, {}).get("spec", {}).get("accessModes", ())
+        if name not in found:
+            yield fail("job", f"there is no claim {name} in {facts.namespace}", "create it, or name another")
+        elif name == kept and job.spec.workers.replicas > 1 and "ReadWriteMany" not in modes:
+            remedy = "use a ReadWriteMany claim, or a bucket: storage.uri"
+            yield warn("job", f"claim {name} is {', '.join(modes)}: pods on several nodes cannot share it", remedy)
+        else:
+            yield ok("job", f"claim {name} is there")
+
+
+def nccl(job: DLTrainJob, _: Facts) -> Iterator[Finding]:
+    """Whether the environment for NCCL and EFA agrees with what the pods ask for."""
+    found, interfaces = variables(job), asked(job, EFA)
+    if asked(job, GPU_RESOURCE):
+        yield from on_efa(job, found, interfaces) if interfaces else on_tcp(job, found)
+    elif stray := sorted(name for name in found if name.startswith(("NCCL_", "FI_"))):
+        said = f"{', '.join(stray)}: without effect, for the job asks for no GPU"
+        yield warn("NCCL", said, "ask for GPUs, or remove it")
+    if found.get("NCCL_SOCKET_IFNAME") == "lo":
+        yield fail("NCCL", "NCCL_SOCKET_IFNAME=lo: pods cannot meet there", "remove it, or write eth0")
+
+
+def on_efa(job: DLTrainJob, found: Mapping[str, str], interfaces: int) -> Iterator[Finding]:
+    """Of pods that ask for EFA."""
+    if found.get("FI_PROVIDER") == "efa":
+        yield ok("NCCL", f"{interfaces} EFA interfaces; the image must have aws-ofi-nccl (docs/eks.md)")
+    else:
+        yield warn("NCCL", f"{interfaces} {EFA} and no FI_PROVIDER=efa", "set it in workers.template")
+    if HUGE_PAGES not in job.spec.workers.resources.limits:
+        yield warn("NCCL", f"EFA takes huge pages, and the pods ask for no {HUGE_PAGES}", "ask for 5120Mi")
+
+
+def on_tcp(job: DLTrainJob, found: Mapping[str, str]) -> Iterator[Finding]:
+    """Of pods that ask for no EFA."""
+    if found.get("FI_PROVIDER") == "efa":
+        yield fail("NCCL", f"FI_PROVIDER=efa, and the pods ask for no {EFA}", "ask for it in workers.resources.limits")
+    elif job.spec.workers.replicas > 1:
+        yield ok("NCCL", "TCP between nodes")

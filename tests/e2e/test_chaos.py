@@ -1,0 +1,138 @@
+"""The kill matrix: whatever breaks, whenever: the job completes, to the bit as if nothing had been.
+
+The short form runs a few cells; `make e2e-chaos` runs all of them and writes docs/kill-matrix.md.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from dltrain.api.job import DLTrainJob
+from tests.cluster.cluster import Cluster
+from tests.cluster.host import wait_for
+from tests.e2e.faults import FAULTS, MOMENTS, Fault
+from tests.e2e.live import Live, Space
+from tests.e2e.matrix import Cell, write_page
+from tests.e2e.scene import RANK, Scene, processes
+from tests.e2e.spaces import new_space
+from tests.e2e.training import BATCH, EPOCHS, SAMPLES, Account, account, counted_job, resumed, submit
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+ALL: Final = os.environ.get("CHAOS") == "all"
+PAGE: Final = os.environ.get("CHAOS_PAGE")
+STEPS: Final = EPOCHS * SAMPLES // BATCH
+SHORT: Final = {
+    ("rank", "mid-epoch"),
+    ("mpirun", "before the first step"),
+    ("coordinator-pod", "mid-epoch"),
+    ("agent", "during a checkpoint"),
+    ("member-pod", "during evaluation"),
+}
+CELLS: Final = [(fault, moment) for fault in FAULTS for moment in MOMENTS if ALL or (fault.name, moment) in SHORT]
+KILLS: Final = 100 if ALL else 10
+COMPRESS: Final = {"steps": [{"prune": {"method": "channel", "ratio": 0.25}}]}
+RESULTS: Final[list[Cell]] = []
+
+
+@pytest.fixture(scope="module")
+def own(installed: Live) -> Cluster:
+    """The tests' own cluster."""
+    if installed.own is None:
+        pytest.skip("only the tests' own cluster may be broken")
+    return installed.own
+
+
+@pytest.fixture(scope="module")
+def undisturbed(installed: Live, own: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """What the job comes to when nothing breaks."""
+    del own
+    with new_space(installed) as space:
+        submit(space, counted_job("undisturbed"))
+        done = space.client.wait("undisturbed", timeout=240)
+        return account(space, done, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def page() -> Iterator[None]:
+    """Write down what was found, where that is asked for."""
+    yield
+    if PAGE and RESULTS:
+        write_page(Path(PAGE), RESULTS)
+
+
+def job_of(name: str, moment: str) -> DLTrainJob:
+    """The job that is disturbed; compression is a stage of its own."""
+    job = counted_job(name, runPolicy={"backoffLimit": 2 * KILLS})
+    if moment != "during compression":
+        return job
+    compressed = job.spec.pipeline
+    assert compressed is not None
+    document: dict[str, Any] = job.to_manifest()
+    document["spec"]["pipeline"]["compress"] = COMPRESS
+    return DLTrainJob.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    ("fault", "moment"), CELLS, ids=[f"{fault.name}-{moment.replace(' ', '-')}" for fault, moment in CELLS]
+)
+def test_a_job_comes_to_the_same(  # noqa: PLR0917 - fixtures and a cell
+    space: Space, own: Cluster, undisturbed: Account, fault: Fault, moment: str, tmp_path: Path
+) -> None:
+    name = f"{fault.name}-{moment.replace(' ', '-')}"[:40]
+    scene = Scene(space, own, name)
+    submit(space, job_of(name, moment))
+    with ExitStack() as mended:
+        MOMENTS[moment](scene)
+        at, step = datetime.now(UTC), scene.step()
+        fault.happen(scene, mended)
+        done = space.client.wait(name, timeout=300)
+        back = resumed(space, name, at)
+    kept = account(space, done, tmp_path)
+    assert (done.status.phase, kept.steps, kept.uses) == ("Succeeded", tuple(range(1, STEPS + 1)), {1})
+    assert kept.losses == undisturbed.losses, "to the bit"
+    assert kept.accuracy == undisturbed.accuracy
+    if not fault.restarts:
+        assert done.status.attempt == 1, done.status.last_restart
+    seconds = (back[0] - at).total_seconds() if back is not None else None
+    lost = max(0, step - back[1]) if back is not None else None
+    RESULTS.append(Cell(fault.name, moment, done.status.attempt, seconds, lost))
+    space.client.delete(name, wait=True, timeout=90)
+    wait_for("everything of it to be deleted", lambda: not space.owned(), 60)
+    pods = [f"{name}-{index}-{number + 1}" for index in (0, 1) for number in range(8)]
+    wait_for("its processes to end", lambda: not any(list(processes(pod)) for pod in pods), 60)
+
+
+def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: Cluster, tmp_path: Path) -> None:
+    chance = random.Random(6)
+    scene = Scene(space, own, "killed")
+    epochs = 14 * KILLS // 10
+    submit(space, counted_job("killed", epochs=epochs, runPolicy={"backoffLimit": 2 * KILLS}))
+    lost: list[int] = []
+    took: list[float] = []
+    for _ in range(KILLS):
+        before = scene.step()
+        wait_for("training to go on", lambda before=before: scene.step() > before, 60, pause=0.02)
+        target = scene.step() + chance.randrange(20, 60)
+        wait_for("some steps", lambda target=target: scene.step() >= target, 60, pause=0.02)
+        at, step = datetime.now(UTC), scene.step()
+        scene.kill(chance.randrange(2), RANK)
+        wait_for("training to go on", lambda at=at: resumed(space, "killed", at), 60)
+        back = resumed(space, "killed", at)
+        assert back is not None
+        lost.append(max(0, step - back[1]))
+        took.append((back[0] - at).total_seconds())
+    done = space.client.wait("killed", timeout=300)
+    kept = account(space, done, tmp_path)
+    assert (done.status.phase, done.status.attempt) == ("Succeeded", KILLS + 1)
+    assert (kept.steps, kept.uses) == (tuple(range(1, epochs * SAMPLES // BATCH + 1)), {1})
+    RESULTS.append(Cell(f"{KILLS} kills", "anywhere", done.status.attempt, sorted(took)[len(took) // 2], max(lost)))
+    assert sorted(lost)[len(lost) // 2] <= 30, f"steps lost: {lost}"

@@ -1,0 +1,71 @@
+"""A job goes on with more workers and with fewer, and every sample of an epoch is still used once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dltrain.api.job import DLTrainJob
+from tests.e2e.live import Space
+from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, steps_done, submit
+
+pytestmark = pytest.mark.e2e
+
+EPOCHS = 30
+STEPS = EPOCHS * SAMPLES // BATCH
+ENOUGH = 20
+"""Steps that each size is to do."""
+
+
+def runs_on(space: Space, workers: int, of: int) -> DLTrainJob:
+    """The job, once an attempt on so many workers has done some steps."""
+    words = f"{workers} of {of} workers" if workers != of else "1 worker" if of == 1 else f"{of} workers"
+
+    def on_them(job: DLTrainJob) -> bool:
+        running = job.status.condition("Running")
+        return job.status.is_true("Running") and running is not None and running.message.endswith(f"runs on {words}")
+
+    before = steps_done(space.await_job(NAME, f"runs on {words}", on_them))
+    return space.await_job(NAME, "does some steps", lambda job: on_them(job) and steps_done(job) >= before + ENOUGH)
+
+
+def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, tmp_path: Path) -> None:
+    elastic = {"minReplicas": 1, "maxReplicas": 3, "rejoinTimeoutSeconds": 20}
+    submit(space, counted_job(epochs=EPOCHS, elastic=elastic))
+    runs_on(space, 2, of=2)
+    space.kubectl("scale", f"dltj/{NAME}", "--replicas=3")
+    runs_on(space, 3, of=3)
+    space.client.scale(NAME, 1)
+    runs_on(space, 1, of=1)
+    space.client.scale(NAME, 2)
+    runs_on(space, 2, of=2)
+    done = space.client.wait(NAME, timeout=180)
+    kept = account(space, done, tmp_path)
+    assert (done.status.phase, done.status.restarts.user, done.status.restarts.infrastructure) == ("Succeeded", 0, 0)
+    assert kept.steps == tuple(range(1, STEPS + 1))
+    assert kept.uses == {1}
+    assert set(kept.attempts) == {1, 2, 3, 4}, "each size is one attempt, and none more"
+    assert kept.accuracy > 0.8
+
+
+def test_a_job_survives_a_node_that_is_gone_for_good(space: Space, tmp_path: Path) -> None:
+    cluster = space.live.own
+    if cluster is None:
+        pytest.skip("only nodes of the tests' own cluster may be killed")
+    elastic = {"minReplicas": 1, "maxReplicas": 2, "rejoinTimeoutSeconds": 5}
+    submit(space, counted_job(epochs=12, elastic=elastic))
+    runs_on(space, 2, of=2)
+    node = space.pods(NAME)[1, 1]["spec"]["nodeName"]
+    space.live.kubectl("cordon", *cluster.nodes)  # the place of the lost pod is nowhere
+    cluster.node_kill(node)
+    try:
+        alone = runs_on(space, 1, of=2)
+        assert [(entry.node, entry.count) for entry in alone.status.node_failures or ()] == [(node, 1)]
+        done = space.client.wait(NAME, timeout=120)
+        assert (done.status.attempt, done.status.restarts.user) == (2, 0)
+    finally:
+        cluster.node_start(node, gpus=1)
+        space.live.kubectl("uncordon", *cluster.nodes)
+    kept = account(space, done, tmp_path)
+    assert kept.uses == {1}

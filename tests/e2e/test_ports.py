@@ -1,0 +1,101 @@
+"""Port scans: what listens in pods of dltrain, and what it says to strangers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from dltrain.names import CONTROL_PORT
+from tests.e2e.jobs import GO, go, pod, script_job
+from tests.e2e.live import OPERATOR, SYSTEM, Space
+
+pytestmark = pytest.mark.e2e
+
+HEALTH_PORT: Final = 8080
+WAITS: Final = f"""
+import pathlib, time
+import dltrain
+from mpi4py import MPI
+MPI.COMM_WORLD.allreduce(1)
+step = 0
+while not pathlib.Path("{GO}").exists():
+    step += 1
+    dltrain.report(step=step)
+    time.sleep(0.05)
+"""
+SCAN: Final = """
+import asyncio, json, sys
+
+async def said(host, port):
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 3)
+    except (OSError, asyncio.TimeoutError):
+        return None
+    try:
+        writer.write(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
+        answer = await asyncio.wait_for(reader.read(4096), 3)
+    except (OSError, asyncio.TimeoutError):
+        answer = b""
+    writer.close()
+    return answer.decode(errors="replace")
+
+async def scan(host):
+    found, gate = {}, asyncio.Semaphore(400)
+    async def one(port):
+        async with gate:
+            answer = await said(host, port)
+        if answer is not None:
+            found[port] = answer
+    await asyncio.gather(*(one(port) for port in range(1, 65536)))
+    return found
+
+print(json.dumps({host: asyncio.run(scan(host)) for host in sys.argv[1:]}))
+"""
+STRANGER: Final = """
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as plain:
+    try:
+        with context.wrap_socket(plain) as secret:
+            secret.settimeout(5)
+            secret.sendall(b'{"type": "observe"}\\n')
+            print(repr(secret.recv(100)))
+    except (ssl.SSLError, ConnectionError) as error:
+        print("refused", type(error).__name__)
+"""
+
+
+def scanned(space: Space, command: tuple[str, ...], *hosts: str) -> dict[str, dict[str, str]]:
+    """Host -> open port -> what it says, as a pod sees it."""
+    found = json.loads(space.live.kubectl(*command, "--", "python3", "-c", SCAN, *hosts))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_strangers_hear_nothing_but_health_and_metrics(space: Space) -> None:
+    """MPI's own ports accept connections where no network plugin enforces policies; they say nothing."""
+    space.apply(script_job("private", WAITS), pod("stranger", ["sleep", "600"]))
+    space.await_job("private", "runs", lambda job: job.status.progress)
+    space.kubectl("wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s")
+    workers = [each["status"]["podIP"] for each in space.pods("private").values()]
+    found = space.live.read("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/name=dltrain")["items"]
+    operators = [each["status"]["podIP"] for each in found]
+    outside = ("-n", space.name, "exec", "stranger")
+    for command in (outside, ("-n", SYSTEM, "exec", OPERATOR)):
+        seen = scanned(space, command, *workers, *operators)
+        said = {(host, int(port)): text for host, ports in seen.items() for port, text in ports.items()}
+        assert {(workers[0], CONTROL_PORT)} <= said.keys()
+        assert not [where for where, text in said.items() if where[0] in workers and is_answer(text)]
+        assert {port for host, port in said if host in operators} <= {HEALTH_PORT}
+        assert not [text for text in said.values() if "private" in text]
+    answer = space.kubectl("exec", "stranger", "--", "python3", "-c", STRANGER, workers[0], str(CONTROL_PORT))
+    assert answer.startswith(("refused", "b''"))
+    go(space, "private", (0, 1), (1, 1))
+
+
+def is_answer(text: str) -> Any:
+    """Whether somebody said more than that this is no TLS (an alert is 7 bytes)."""
+    return len(text) > 7

@@ -1,0 +1,1 @@
+"""Everything that reads bytes of another process, fed with what nobody should send."""
