@@ -102,6 +102,10 @@ class Cache:
             profiles=tuple(self._profiles.values()),
         )
 
+    def jobs(self) -> list[JobRecord]:
+        """Every job."""
+        return list(self._jobs.values())
+
     def put_profile(self, record: ProfileRecord) -> bool:
         """Store a profile; whether this tells anything new."""
         old = self._profiles.get(record.name)
@@ -127,10 +131,6 @@ class Cache:
     def waiting(self) -> list[JobKey]:
         """The jobs that may wait for a profile."""
         return [key for key, job in self._jobs.items() if job.phase in {"", "Pending"}]
-
-    def jobs(self) -> list[JobRecord]:
-        """Every job."""
-        return list(self._jobs.values())
 
     def phases(self) -> Iterable[str]:
         """The phase of every job; empty for one without."""

@@ -31,6 +31,14 @@ def plan_lines(job: DLTrainJob) -> list[tuple[str, str]]:
     ]
 
 
+def storage(job: DLTrainJob) -> str:
+    """Where checkpoints and artefacts go."""
+    kept = job.spec.storage
+    if kept is None:
+        return "none: lost with the first pod"
+    return kept.uri or f"claim {kept.claim_name}"
+
+
 def profile_lines(job: DLTrainJob) -> list[tuple[str, str]]:
     """The profile, and what it or the job says of the pods and their nodes."""
     profile, spec = job.status.profile, job.spec
@@ -47,14 +55,6 @@ def profile_lines(job: DLTrainJob) -> list[tuple[str, str]]:
 def shown(value: object) -> str:
     """Labels as one would select them; anything else as it is."""
     return ",".join(f"{name}={label}" for name, label in value.items()) if isinstance(value, Mapping) else str(value)
-
-
-def storage(job: DLTrainJob) -> str:
-    """Where checkpoints and artefacts go."""
-    kept = job.spec.storage
-    if kept is None:
-        return "none: lost with the first pod"
-    return kept.uri or f"claim {kept.claim_name}"
 
 
 def kept(seconds: int | None) -> str:

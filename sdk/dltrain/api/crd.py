@@ -219,7 +219,7 @@ def custom_resource_definition() -> dict[str, Any]:
         "statusReplicasPath": ".status.workers.ready",
         "labelSelectorPath": ".status.workers.selector",
     }
-    version = {**version_of(schema, COLUMNS), "subresources": {"status": {}, "scale": scale}}
+    version = {"subresources": {"status": {}, "scale": scale}, **version_of(schema, COLUMNS)}
     return definition("Namespaced", names_of(KIND, PLURAL, SHORT_NAME) | {"categories": ["all"]}, version)
 
 

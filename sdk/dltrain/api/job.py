@@ -140,7 +140,9 @@ class JobSpec(SpecModel):
         ),
     )
     immutable: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards", "elastic"}
+        {
+            *("profile", "scheduling", "backend", "pipeline", "command", "storage", "checkpoint", "guards", "elastic"),
+        }
     )
     """Fields that cannot change once the job exists; runPolicy can, and workers.replicas of an elastic job."""
 
