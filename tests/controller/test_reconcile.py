@@ -39,8 +39,16 @@ class FaultyCluster:
         answer = self._answer(f"apply {subresource}".strip(), manifest)
         return {**self.job, **answer, "metadata": {**self.job["metadata"], **answer["metadata"]}}
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> dict[str, Any]:
-        self._note("delete", kind)
+    async def delete(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        self._note("force delete" if force else "delete", kind)
         return {"kind": "Status", "metadata": {}}
 
     def _answer(self, verb: str, manifest: dict[str, Any]) -> dict[str, Any]:
