@@ -55,10 +55,10 @@ class Proxy:
         """Apply an object, perhaps."""
         return await self._write(manifest, lambda: self.cluster.apply(manifest, subresource))
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> Object:
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> Object:
         """Delete an object, perhaps."""
         self.judge.deletes(kind, name, uid)
-        return await self._write(None, lambda: self.cluster.delete(kind, namespace, name, uid))
+        return await self._write(None, lambda: self.cluster.delete(kind, namespace, name, uid, force=force))
 
     def pages(self, kind: str, namespace: str, selector: str) -> Any:
         """Lists are not disturbed."""
