@@ -42,7 +42,7 @@ def test_the_commands_are_these(dltrain: CommandLine) -> None:
     names = [
         *("init", "validate", "plan", "run", "submit"),
         *("list", "status", "watch", "logs", "explain", "events", "top"),
-        *("artefacts", "suspend", "resume", "scale", "delete", "diff", "convert"),
+        *("artefacts", "suspend", "resume", "scale", "delete", "doctor", "diff", "convert"),
         *("predict", "models", "transforms", "ui", "completion", "version"),
     ]
     assert list(COMMANDS) == names

@@ -234,7 +234,7 @@ def test_text_that_looks_like_something_else_is_dumped_in_quotes(text: str) -> N
 
 
 def test_a_job_of_a_newer_cluster_is_shown_without_what_is_unknown_here() -> None:
-    spec = {"command": ["x"], "elastic": {"minReplicas": 1}, "workers": {"spares": 1}}
+    spec = {"command": ["x"], "timeTravel": {"years": 1}, "workers": {"spares": 1}}
     stored = {**document(spec, managedFields=[]), "status": {"forecast": 1}, "new": {}}
     assert stored_job(stored).to_manifest() == document({"command": ["x"], "workers": {}})
 
