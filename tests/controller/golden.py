@@ -1,7 +1,6 @@
 """`python -m tests.controller.golden`: keep what this release makes of three jobs, as input of the next one's tests.
 
-Run it before a release, and whenever a test says that the files differ from what is made now; those of earlier releases
-stay as they are.
+Run it before a release; the files of earlier ones stay as they are.
 """
 
 from __future__ import annotations

@@ -63,11 +63,6 @@ def test_no_pod_of_an_earlier_release_is_restarted(file: Path) -> None:
         assert plan.status.phase == before["phase"]
 
 
-@pytest.mark.parametrize("file", OURS, ids=label)
-def test_what_this_release_makes_is_as_it_was_kept(file: Path) -> None:
-    assert plan_for(json.loads(file.read_text())).quiet, REMEDY
-
-
 @pytest.fixture
 def empty(operator: OperatorProcess) -> Space:
     """A namespace, while no operator runs."""
