@@ -100,7 +100,8 @@ class Channel:
 
     def post(self, message: Message) -> None:
         """Send a message without waiting; a connection that is gone takes it silently, as its reader will learn."""
-        self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
+        if not self._writer.is_closing():
+            self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
 
     async def receive(self, patience: float = MEMBER_LOST_SECONDS) -> Message:
         """The next message.
