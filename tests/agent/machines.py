@@ -22,6 +22,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SUBNET: Final = "10.99.77"
 MOST: Final = 4
 BEGIN: Final = """
+echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null  # its addresses take seconds to be usable
 mount -t tmpfs tmpfs /mnt && mount -t tmpfs tmpfs /dev/shm && mount --bind "$1" /etc/hosts && hostname "$2"
 until ip -br link show eth0 2>/dev/null | grep -q UP; do sleep 0.02; done
 shift 2; exec "$@"
