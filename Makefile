@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults fuzz transitions pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -96,6 +96,12 @@ faults: install  ## Try every fault with every write of the operator, and 2,000 
 
 pythons: | $(UV)  ## Run the SDK's tests on newer versions of Python (root, debootstrap)
 	python3 -m tests.pythons $(UV)
+
+fuzz: install  ## Feed every reader of foreign bytes with wrong ones for ten minutes; findings go to tests/fuzz/corpus
+	$(RUN)python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
+
+transitions: install  ## Edit jobs in 1,000 sequences on a real API server: valid, invalid and rolled-back edits
+	TRANSITIONS=1000 $(RUN)pytest -q --timeout=3600 tests/sdk/test_transitions.py
 
 bench: install  ## Measure against a peer: make bench BENCH=first-light
 	@$(RUN)python -m tests.bench $(BENCH)

@@ -13,11 +13,12 @@ from functools import partial
 
 import kopf
 
+from dltrain import names
 from dltrain.errors import ClusterError, UnavailableError
 from dltrain_operator import handlers  # noqa: F401 - importing them registers them with kopf
 from dltrain_operator.apply import Cluster, connected
 from dltrain_operator.controller import Controller
-from dltrain_operator.election import Elector
+from dltrain_operator.election import RENEW_SECONDS, REQUEST_SECONDS, Elector
 from dltrain_operator.health import health_application, served
 from dltrain_operator.logs import configure_logging
 from dltrain_operator.master_key import load_master_keys
@@ -50,12 +51,24 @@ async def serve(settings: Settings) -> None:
                 await lead(controller, elector, settings)
             else:
                 await controller.lead()
-                await work(controller, settings, asyncio.Event())
+                async with asyncio.TaskGroup() as tasks:
+                    pulse = tasks.create_task(heartbeat(own_line))
+                    await work(controller, settings, asyncio.Event())
+                    pulse.cancel()
+
+
+async def heartbeat(line: Cluster) -> None:
+    """Ask the API server something now and then, as the lease is where there is one: /readyz tells what comes of it."""
+    while True:
+        with suppress(ClusterError, TimeoutError):
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await line.served(names.API_VERSION)
+        await asyncio.sleep(RENEW_SECONDS)
 
 
 def away(*lines: Cluster) -> str:
     """That the API server does not answer, if one of the connections says so; the lease's is used all the time."""
-    return "" if all(line.reachable for line in lines) else "the API server does not answer"
+    return "" if all(line.answers for line in lines) else "the API server does not answer"
 
 
 async def lead(controller: Controller, elector: Elector, settings: Settings) -> None:

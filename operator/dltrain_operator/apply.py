@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,26 +18,21 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
+from dltrain.errors import ClusterError, NotFoundError, UnavailableError
+from dltrain_operator.answers import error_of, seconds_in
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
 
 TIMEOUT: Final = ClientTimeout(total=30)
+HANGING_SECONDS: Final = 5.0
+"""An API server that has not answered a request for so long counts as away."""
 KEEPALIVE_SECONDS: Final = 75.0
 """The API server closes connections that were idle for 90 s."""
 PAGE: Final = 100
 """Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
 Tally = Callable[[str, str, int], None]
 """Takes the verb and the resource of each request, and the status of its answer, 0 where there was none."""
-
-
-class RefusedError(ClusterError):
-    """The API server calls an object invalid: sending it again is useless."""
-
-
-class StaleError(ClusterError):
-    """The object has changed, or is another one, since it was last seen."""
 
 
 class PatientClient(RESTClientObject):  # type: ignore[misc]  # the library ships no types
@@ -79,13 +75,19 @@ class Cluster:
         self.may_write: Callable[[], bool] = lambda: True
         """Whether anything but reading is allowed at this moment; asked before each such request is sent."""
         self.reachable = True
-        """Whether the API server has answered the newest request."""
+        """Whether the API server has answered the newest request that has ended."""
+        self._under_way: set[float] = set()
         self._configuration = Configuration()
         self._configuration.connection_pool_maxsize = concurrency
         # Looking for proxies takes two threads' time with every request: only where there are any.
         self._configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
         self._api: ApiClient | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the API server answers: one that hangs lets requests be under way for too long, or be given up."""
+        return self.reachable and time.monotonic() - min(self._under_way, default=time.monotonic()) < HANGING_SECONDS
 
     async def login(self) -> Access:
         """Read the credentials, anew if they were read before.
@@ -224,12 +226,18 @@ class Cluster:
         request = await self._api.param_serialize(
             method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
         )
+        self._under_way.add(begun := time.monotonic())
         try:  # the body is JSON already: the library would walk through all of it to see to that
             response = await self._api.call_api(*request[:3], body, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
             self._note(verb, path, 0)
             raise UnavailableError(f"{method} {path}: {str(error) or 'timed out'}") from error
+        except asyncio.CancelledError:  # whoever sent it has not the time to wait any longer
+            self._note(verb, path, 0)
+            raise
+        finally:
+            self._under_way.discard(begun)
         self._note(verb, path, response.status)
         return response.status, seconds_in(response.headers.get("Retry-After")), text
 
@@ -253,37 +261,6 @@ async def connected(
         yield cluster
     finally:
         await cluster.close()
-
-
-def error_of(status: int, request: str, text: bytes, retry_after: float) -> ClusterError:
-    """The exception that an answer other than success means."""
-    reason, message = explanation(text)
-    sentence = f"{request}: {message or f'HTTP status {status}'}"
-    if status == 404:
-        return NotFoundError(sentence)
-    if reason == "AlreadyExists":
-        return AlreadyExistsError(sentence)
-    if status == 409:
-        return StaleError(sentence)
-    if status in {400, 413, 422}:
-        return RefusedError(message or sentence)
-    if status == 429 or status >= 500:
-        return UnavailableError(sentence, retry_after)
-    return ClusterError(sentence)
-
-
-def seconds_in(header: str | None) -> float:
-    """The delay that a Retry-After header asks for; 0 for none, and for a date, which the API never sends."""
-    return float(header) if header is not None and header.isdecimal() else 0.0
-
-
-def explanation(text: bytes) -> tuple[str, str]:
-    """The reason and the message of an answer that is a Status; empty where it is something else."""
-    try:
-        status = json.loads(text)
-    except ValueError:
-        return "", text.decode(errors="replace")[:200]
-    return str(status.get("reason", "")), str(status.get("message", ""))
 
 
 def in_cluster() -> bool:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from dltrain.api.channel import GroupStatus
 from dltrain.api.status import Progress
 from dltrain_operator.observed import Notes, Observed
-from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, ProfileRecord, Record
+from dltrain_operator.profile_record import ProfileRecord
+from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
 
 REMEMBERED_DELETIONS: Final = 4096
 """How many deleted objects are remembered, so that a late answer to a request does not bring one back."""

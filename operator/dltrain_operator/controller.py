@@ -20,9 +20,10 @@ from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.patience import patiently
+from dltrain_operator.profile_record import profile_record
 from dltrain_operator.queue import WorkQueue
 from dltrain_operator.reconcile import Reconciler, Tools
-from dltrain_operator.records import READERS, JobKey, JobRecord, Object, profile_record
+from dltrain_operator.records import READERS, JobKey, JobRecord, Object
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError
-from dltrain_operator.apply import Cluster, StaleError
+from dltrain_operator.answers import StaleError
+from dltrain_operator.apply import Cluster
 from dltrain_operator.clock import utc_now
 from dltrain_operator.lease import NAME, LeaseRecord, lease_manifest, lease_record, may_take
 

@@ -12,7 +12,8 @@ from dltrain.errors import ClusterError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.patience import patiently
-from dltrain_operator.records import READERS, JobKey, JobRecord, profile_record
+from dltrain_operator.profile_record import profile_record
+from dltrain_operator.records import READERS, JobKey, JobRecord
 
 INTERVAL_SECONDS: Final = 300.0
 """Between lists while nothing seems to be missed."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dltrain.api.channel import GroupStatus
-from dltrain_operator.records import ChildRecord, JobRecord, PodRecord, ProfileRecord
+from dltrain_operator.profile_record import ProfileRecord
+from dltrain_operator.records import ChildRecord, JobRecord, PodRecord
 
 
 @dataclass(frozen=True, slots=True)

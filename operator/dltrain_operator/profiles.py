@@ -12,7 +12,7 @@ from dltrain.errors import Problem, SpecError
 from dltrain.resolution import MissingProfileError, choose, resolved, settled
 from dltrain_operator.actions import Plan, with_status
 from dltrain_operator.observed import Observed
-from dltrain_operator.records import ProfileRecord
+from dltrain_operator.profile_record import ProfileRecord
 from dltrain_operator.status import Reason, Values, with_conditions, with_phase, worker_counts
 
 

@@ -14,7 +14,8 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.actions import Plan
-from dltrain_operator.apply import Cluster, RefusedError, StaleError
+from dltrain_operator.answers import RefusedError, StaleError
+from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.children.gang import GangScheduler, without_topology
 from dltrain_operator.children.metadata import Manifest

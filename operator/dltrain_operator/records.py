@@ -10,12 +10,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
-from dltrain.api.parse_profile import parse_profile
-from dltrain.api.profile import DLTrainProfile
-from dltrain.errors import SpecError
 
 Object = Mapping[str, Any]
 """An API object as JSON values."""
+KEPT: Final = ("name", "namespace", "uid", "generation", "creationTimestamp")
 ENDED_PHASES: Final = frozenset({"Succeeded", "Failed"})
 CREATING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 """Waiting reasons that say no more than that the kubelet is at work."""
@@ -130,46 +128,23 @@ class ChildRecord:
     """The hash of the content that it was last given."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileRecord:
-    """One DLTrainProfile."""
-
-    name: str
-    uid: str
-    version: int = field(compare=False)
-    profile: DLTrainProfile | None
-    """The profile; None where it breaks the contract."""
-    trouble: str = ""
-    """What is wrong with it."""
-    default: bool = False
-    """Whether jobs that name none are to get it."""
-
-
 Record = JobRecord | PodRecord | ChildRecord
 
 
 def job_record(job: Object) -> JobRecord:
     """The record of a DLTrainJob."""
     metadata = job["metadata"]
-    kept = {
-        key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
-    }
+    kept = {key: metadata[key] for key in KEPT if key in metadata}
     status = dict(job.get("status", {}))
     profile = status.pop("profile", None)
-    document = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": kept,
-        "spec": job.get("spec", {}),
-        "status": status,
-    }
+    head = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": kept}
     return JobRecord(
         key=JobKey(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
         deleting="deletionTimestamp" in metadata,
         phase=sys.intern(job.get("status", {}).get("phase", "")),
-        document=compact(document),
+        document=compact({**head, "spec": job.get("spec", {}), "status": status}),
         profile=sys.intern(compact(profile)) if profile else "",
     )
 
@@ -177,19 +152,6 @@ def job_record(job: Object) -> JobRecord:
 def compact(value: Any) -> str:
     """JSON in as few characters as possible, the same for equal values."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def profile_record(profile: Object) -> ProfileRecord:
-    """The record of a DLTrainProfile."""
-    metadata = profile["metadata"]
-    identity = metadata["name"], metadata["uid"], int(metadata["resourceVersion"])
-    kept = {key: metadata[key] for key in ("name", "generation", "creationTimestamp") if key in metadata}
-    spec = profile.get("spec", {})
-    default = bool(spec.get("default"))
-    try:
-        return ProfileRecord(*identity, parse_profile({"metadata": kept, "spec": spec}), default=default)
-    except SpecError as error:
-        return ProfileRecord(*identity, None, str(error), default)
 
 
 def pod_record(pod: Object) -> PodRecord | None:

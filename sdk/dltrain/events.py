@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from dltrain.api.base import StatusModel
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import StatusModel
 from dltrain.effects import Program
 from dltrain.names import KIND
 from dltrain.requests import ask_for_list

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dltrain.api.base import StatusModel
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import StatusModel
 from dltrain.effects import Program
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
 from dltrain.requests import ask_for_list

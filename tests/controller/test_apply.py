@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
-from dltrain_operator.apply import RefusedError, StaleError, connected, error_of, seconds_in
+from dltrain_operator.answers import RefusedError, StaleError, error_of, seconds_in
+from dltrain_operator.apply import connected
 from dltrain_operator.patience import patiently
 from dltrain_operator.resources import path_of
 from tests.apiserver import ApiServer

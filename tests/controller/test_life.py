@@ -122,7 +122,7 @@ def test_a_job_runs_to_its_end_within_its_budget_of_writes(space: Space, tmp_pat
     space.end("a-0-1", 0, account.model_dump_json())
     status = space.await_phase("Succeeded")
     assert status["results"] == {"metrics": {"accuracy": 0.9}, "compression": []}
-    assert status["workers"] == {"desired": 2, "ready": 0, "summary": "0/2"}
+    assert status["workers"] == {"desired": 2, "ready": 0, "summary": "0/2", "selector": "dltrain.io/job-name=a"}
     total = sum(difference(before, writes(space.server)).values())
     progress = sum(with_progress.values()) - sum(without_progress.values())
     submitted = 1

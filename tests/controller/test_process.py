@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -100,6 +101,28 @@ def test_without_an_api_server_the_operator_is_alive_but_not_ready(
     finally:
         space.server.start()
     wait_for("it to be ready again", lambda: fetched(port, "/readyz") == (200, "ok\n"))
+
+
+@pytest.mark.parametrize("election", ["true", "false"], ids=["with a lease", "without"])
+def test_while_the_api_server_hangs_the_operator_is_alive_but_not_ready(
+    installed: ApiServer, running_operator: OperatorProcess, election: str
+) -> None:
+    if running_operator.process is not None and running_operator.process.poll() is None:
+        running_operator.stop()
+    port = free_port()
+    arguments = ("--leader-election", election, "--health-port", str(port))
+    process = OperatorProcess(installed, arguments, starts=2000 + len(election))
+    process.start()
+    wait_for("it to be ready", lambda: fetched(port, "/readyz") == (200, "ok\n"))
+    server = installed.processes["kube-apiserver"]
+    server.send_signal(signal.SIGSTOP)  # it takes connections and answers nothing
+    try:
+        wait_for("it to notice", lambda: fetched(port, "/readyz") == (503, "the API server does not answer\n"), 12)
+        assert fetched(port, "/healthz") == (200, "ok\n")
+    finally:
+        server.send_signal(signal.SIGCONT)
+    wait_for("it to be ready again", lambda: fetched(port, "/readyz") == (200, "ok\n"), 60)
+    process.stop()
 
 
 def test_without_a_cluster_the_operator_says_what_it_needs(tmp_path: Path) -> None:

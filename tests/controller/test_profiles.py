@@ -13,7 +13,8 @@ from dltrain.api.status import JobStatus
 from dltrain_operator.cache import Cache
 from dltrain_operator.observed import Observed
 from dltrain_operator.plan import make_plan
-from dltrain_operator.records import ProfileRecord, job_record, profile_record
+from dltrain_operator.profile_record import ProfileRecord, profile_record
+from dltrain_operator.records import job_record
 from tests.apiserver import PROFILES, ApiServer, wait_for
 from tests.controller.builders import KEY, NOW, SITE, job, job_object, pod, with_status
 from tests.controller.cluster import OperatorProcess, Space

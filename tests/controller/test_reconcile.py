@@ -9,7 +9,7 @@ import pytest
 
 from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
-from dltrain_operator.apply import RefusedError, StaleError
+from dltrain_operator.answers import RefusedError, StaleError
 from dltrain_operator.cache import Cache
 from dltrain_operator.events import Recorder
 from dltrain_operator.lag import WatchLag

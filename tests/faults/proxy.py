@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from dltrain import names
 from dltrain.errors import UnavailableError
-from dltrain_operator.apply import Cluster, StaleError
+from dltrain_operator.answers import StaleError
+from dltrain_operator.apply import Cluster
 from dltrain_operator.records import Object
 from tests.faults.invariants import Judge
 

@@ -47,9 +47,15 @@ def finding(name: str, target: Target, folder: Path, number: int) -> bytes | Non
     try:
         attempt()
     except Exception:  # noqa: BLE001 - whatever a reader raises is what is looked for
-        print(f"{name}: {newest[:200]!r}\n{traceback.format_exc(limit=-4)}", flush=True)
+        say(f"{name}: {newest[:200]!r}\n{traceback.format_exc(limit=-4)}")
         return newest
     return None
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main(limit: float) -> int:
@@ -70,7 +76,7 @@ def main(limit: float) -> int:
                     (CORPUS / name / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
                 if time.monotonic() >= ends:
                     break
-    print(f"{rounds * ROUND} inputs, findings: {', '.join(sorted(found)) or 'none'}")
+    say(f"{rounds * ROUND} inputs, findings: {', '.join(sorted(found)) or 'none'}")
     return 1 if found else 0
 
 

@@ -83,7 +83,7 @@ def command(data: bytes, _: Path) -> None:
     assert words[0] == program("prted")
 
 
-JOIN: Final = Join(index=1, incarnation=2, slots=1, pod="a-1-2", node="n", attempt=3)
+JOIN: Final = Join(index=1, incarnation=2, slots=1, pod="a-1-2", node="n", attempt=3, user_restarts=0)
 EXIT: Final = RankExited(attempt=1, exit=RankExit(rank=0, pod="a", node="n", exit_code=1, time=1.0, log=("line",)))
 STATUS: Final = GroupStatus(
     state="running", attempt=1, members=(0, 1), progress=Progress(stage="train", step=3, loss=0.5)
@@ -229,14 +229,18 @@ MODEL: Final = json.dumps(
     {
         "formatVersion": 2,
         "dltrainVersion": "0.1.0",
-        "model": {"spec": {"name": "linear"}, "shape": [2], "outputs": 2},
+        "model": {"name": "linear", "inputShape": [2], "outputs": 2, "channelsLast": True},
         "edits": [],
         "task": "classification",
         "classes": [],
         "preprocessing": [],
     }
 ).encode()
-JOB: Final = b"metadata: {name: a}\nspec:\n  pipeline:\n    data: {source: digits}\n    model: {name: mlp}\n"
+JOB: Final = b"""apiVersion: dltrain.io/v1alpha1
+kind: DLTrainJob
+metadata: {name: a}
+spec: {pipeline: {data: {source: digits}, model: {name: mlp}}}
+"""
 TARGETS: Final[dict[str, Target]] = {
     "channel": Target((line(JOIN), line(EXIT) + line(STATUS), line(LAUNCH)), on_channel, (ChannelError,)),
     "report": Target(

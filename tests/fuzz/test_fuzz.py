@@ -17,7 +17,7 @@ from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import TARGETS, tried
 
 CORPUS = Path(__file__).parent / "corpus"
-EXAMPLES = 40
+EXAMPLES = 25
 every_target = pytest.mark.parametrize("name", TARGETS)
 
 

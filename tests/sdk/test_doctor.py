@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from dltrain.api.crd import custom_resource_definition
 from dltrain.api.job import DLTrainJob
-from dltrain.api.parse import parse_job, parse_job_file
+from dltrain.api.parse import parse_job
 from dltrain.doctor.examine import examine
 from dltrain.doctor.finding import Finding
 from dltrain.doctor.look import LISTS, OPERATORS, RIGHTS, Facts, Unknown
 from tests.apiserver import ApiServer
 
-PROFILES: Final = Path(__file__).parents[2] / "manifests" / "aws" / "profiles"
+PROFILES: Final = sorted((Path(__file__).parents[2] / "manifests" / "aws" / "profiles").glob("*.yaml"))
 FORBIDDEN: Final = Unknown("nodes is forbidden")
 
 
@@ -91,13 +92,8 @@ CASES: Final = [
         replace(HEALTHY, definition=None), ["fail DLTrainJob: the cluster does not know DLTrainJobs"], id="no contract"
     ),
     pytest.param(
-        replace(HEALTHY, definition=without("guards")),
-        [
-            (
-                "warn DLTrainJob: the cluster has an older contract, without spec.guards, spec.guards.failOnNaN, "
-                "spec.guards.noProgressSeconds"
-            )
-        ],
+        replace(HEALTHY, definition=without("backend")),
+        ["warn DLTrainJob: the cluster has an older contract, without spec.backend"],
         id="an older contract",
     ),
     pytest.param(changed(operators=[]), ["fail operator: there is none"], id="no operator"),
@@ -230,10 +226,28 @@ def test_a_claim_of_one_node_is_not_for_two_workers() -> None:
     assert found(facts, job) == ["warn job: claim models is ReadWriteOnce: pods on several nodes cannot share it"]
 
 
-def test_the_profiles_agree_with_themselves() -> None:
-    for file in sorted(PROFILES.glob("*.yaml")):
-        said = [one for one in found(HEALTHY, parse_job_file(file)) if "NCCL" in one]
-        assert said == [], file.name
+@pytest.mark.parametrize("file", PROFILES, ids=lambda file: file.stem)
+def test_the_profiles_agree_with_themselves(file: Path) -> None:
+    facts = changed(profiles=[yaml.safe_load(file.read_text())])
+    said = examine(facts, on_profile(file.stem))
+    assert [one.message for one in said if one.check == "profile"] == [f"{file.stem} is laid under the job"]
+    assert [one for one in said if one.check == "NCCL" and one.level != "ok"] == []
+
+
+def on_profile(name: str) -> DLTrainJob:
+    return parse_job(
+        {
+            "apiVersion": "dltrain.io/v1alpha1",
+            "kind": "DLTrainJob",
+            "metadata": {"name": "a"},
+            "spec": {"command": ["x"], "profile": name},
+        }
+    )
+
+
+def test_a_profile_that_is_not_there_is_named() -> None:
+    said = found(HEALTHY, on_profile("p6"), "fail")
+    assert said == ['fail profile: spec.profile: must name a DLTrainProfile (got "p6")']
 
 
 def test_every_list_can_be_missing() -> None:

@@ -43,6 +43,8 @@ class Mirror:
         self._ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._finishing = False
+        self._given_up = False
+        """Whether that was waited for once, in vain."""
 
     def start(self) -> None:
         """Begin."""
@@ -58,18 +60,19 @@ class Mirror:
         self._tell(b"ending")
 
     async def finish(self, seconds: float) -> str | None:
-        """Have everything sent, and end; what is wrong, if that cannot be done in time.
+        """Have everything sent, and end; what is wrong, if that cannot be done in time, and was not said before.
 
         Args:
             seconds: how long it may take.
         """
-        if self._keeping is None:
+        if self._keeping is None or self._given_up:
             return None
         self._finishing = True
         self._tell(b"finish")
         try:
             return await asyncio.wait_for(asyncio.shield(self._ended), seconds)
         except TimeoutError:
+            self._given_up = True
             return f"{address_in(self._settings)}: not everything could be sent within {seconds:g} s; see the pod's log"
 
     async def close(self) -> None:

@@ -132,8 +132,8 @@ def read_samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
         raise DataError(f"{path}: must be .npy, .npz, .csv, a picture or a folder of pictures (got {found})")
     try:
         samples = FORMATS[kind](path, shape)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+    except Exception as error:  # numpy, zipfile and Pillow raise a dozen kinds for damaged files
+        raise DataError(f"{path}: cannot be read: {str(error) or type(error).__name__}") from error
     if samples.shape == shape:
         samples = samples[None]
     if samples.shape[1:] != shape:

@@ -47,8 +47,7 @@ def group_name(job: DLTrainJob) -> str:
 
 def least_workers(job: DLTrainJob) -> int:
     """How many workers must fit before any of them is placed: all, or the least that an elastic job runs with."""
-    elastic = job.spec.to_dict().get("elastic") or {}
-    return int(elastic.get("minReplicas") or job.spec.workers.replicas)
+    return job.spec.elastic.min_replicas if job.spec.elastic else job.spec.workers.replicas
 
 
 def native_spec(job: DLTrainJob) -> Manifest:

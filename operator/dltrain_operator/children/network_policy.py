@@ -64,7 +64,7 @@ def addresses(job: DLTrainJob) -> Iterator[str]:
     """Where a job keeps what it makes, and a pipeline reads from: addresses, and names of data sets."""
     storage, pipeline = job.spec.storage, job.spec.pipeline
     if storage is not None:
-        yield storage.to_dict().get("uri", "")
+        yield storage.uri or ""
     if pipeline is not None:
         yield pipeline.data.source
         steps = pipeline.compress.steps if pipeline.compress else ()
@@ -77,7 +77,9 @@ def is_remote(address: str) -> bool:
 
 
 def endpoint_ports(job: DLTrainJob) -> Iterator[int]:
-    """The ports of the S3 services that the worker's variables name."""
+    """The ports of the S3 services that the storage or the worker's variables name."""
+    if job.spec.storage is not None:
+        yield from port_of(job.spec.storage.bucket.endpoint)
     for container in entries(mapping(job.spec.workers.template.get("spec")).get("containers")):
         for variable in entries(container.get("env")):
             if variable.get("name") in ENDPOINTS:

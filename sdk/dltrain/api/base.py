@@ -100,6 +100,16 @@ class SpecModel(BaseModel, metaclass=SpecMeta):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+class StatusModel(BaseModel):
+    """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as plain JSON values, camelCase, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 class OneOf(SpecModel):
     """A choice: a model of optional fields of which exactly one is set, each a model of its own."""
 

@@ -15,7 +15,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dltrain.api.status import CheckpointStatus, Failure, Progress, Results, StatusModel
+from dltrain.api.base import StatusModel
+from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """A longer line closes the connection."""

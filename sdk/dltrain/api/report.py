@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dltrain.api.status import Results, Shares, StatusModel, Straggler
+from dltrain.api.base import StatusModel
+from dltrain.api.status import Results, Shares, Straggler
 
 MAX_REPORT_BYTES: Final = 64 * 1024
 

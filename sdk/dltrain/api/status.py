@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from dltrain.api.base import StatusModel
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
@@ -25,16 +24,6 @@ FailureReason = Literal[
     "DeadlineExceeded",
     "InvalidSpec",
 ]
-
-
-class StatusModel(BaseModel):
-    """A frozen part of a status; unknown fields are ignored so that an older reader accepts a newer writer."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as plain JSON values, camelCase, absent fields left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Condition(StatusModel):

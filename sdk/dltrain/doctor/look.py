@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dltrain.effects import Program, Request
 from dltrain.errors import ClusterError, NotFoundError
-from dltrain.names import GROUP, PLURAL
+from dltrain.names import API_VERSION, GROUP, PLURAL, PROFILE_PLURAL
 from dltrain.requests import ask, ask_for_list
 
 Object = Mapping[str, Any]
@@ -86,6 +86,7 @@ LISTS: Final[Mapping[str, str]] = {
     "claims": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     "policies": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "quotas": "/api/v1/namespaces/{namespace}/resourcequotas",
+    "profiles": f"/apis/{API_VERSION}/{PROFILE_PLURAL}",
 }
 OPERATORS: Final = "operators"
 OPERATOR_LABELS: Final = "app.kubernetes.io/name=dltrain,app.kubernetes.io/component=operator"

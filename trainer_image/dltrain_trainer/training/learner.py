@@ -14,6 +14,7 @@ from dltrain_trainer.distributed.batch_norm import synchronize_batch_norms
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.distributed.compressors import compressor_of
 from dltrain_trainer.distributed.gradients import Gradients
+from dltrain_trainer.training.convolutions import few_pixels
 from dltrain_trainer.training.ema import Shadow
 from dltrain_trainer.training.groups import parts_of
 from dltrain_trainer.training.loss_scale import LossScale
@@ -69,11 +70,14 @@ def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Commu
         synchronize_batch_norms(model, communicator)
     device = next(model.parameters()).device
     has_penalty = settings.l1 > 0 or settings.l2 > 0
+    cast = casting(precision, device)
+    if precision == "fp32" and device.type == "cpu" and not train.compile:
+        cast = few_pixels(model, cast)
     return Learner(
         model=model,
         forward=compiled(model, compile_it=train.compile),
         loss=loss,
-        cast=casting(precision, device),
+        cast=cast,
         gradients=Gradients(
             model.parameters(),
             communicator,

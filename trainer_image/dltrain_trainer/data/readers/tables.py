@@ -38,7 +38,10 @@ def read_tables(path: Path, data: Data) -> Parts:
     except pa.ArrowException as error:
         raise DataError(f"{path}: its files differ in the types of columns ({error}); write them alike") from error
     of_rows = np.concatenate([np.full(each.num_rows, part) for part, each in tables])
-    return parts_of(table, of_rows, data, str(path))
+    try:
+        return parts_of(table, of_rows, data, str(path))
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: holds what cannot be read ({error}); write it again") from error
 
 
 def arrow() -> Any:
@@ -95,11 +98,13 @@ def table_in(file: Path, data: Data) -> Table:
     """
     pa = arrow()
     try:
-        return READERS[data.format or ""](pa, file, data)
+        found = READERS[data.format or ""](pa, file, data)
+        _ = found.column_names  # they are decoded when they are asked for
     except FileNotFoundError as error:
         raise DataError(f"{file}: does not exist; mount the data, or correct {PATH}.source") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: is no sound {data.format} file ({error}); write it again") from error
+    return found
 
 
 def read_csv(pa: Any, file: Path, data: Data) -> Table:
