@@ -61,6 +61,7 @@ class Channel:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._address = writer.get_extra_info("peername")  # a connection that is gone does not tell any more
         self.heard_at = asyncio.get_running_loop().time()
         """When the peer last said something, by the clock of the event loop."""
 
@@ -74,8 +75,7 @@ class Channel:
     @property
     def peer(self) -> str:
         """The peer's address, for logs."""
-        address = self._writer.get_extra_info("peername")
-        return f"{address[0]}:{address[1]}" if address else "unknown"
+        return f"{self._address[0]}:{self._address[1]}" if self._address else "unknown"
 
     async def send(self, message: Message) -> None:
         """Send a message.
@@ -100,7 +100,8 @@ class Channel:
 
     def post(self, message: Message) -> None:
         """Send a message without waiting; a connection that is gone takes it silently, as its reader will learn."""
-        self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
+        if not self._writer.is_closing():
+            self._writer.write(message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
 
     async def receive(self, patience: float = MEMBER_LOST_SECONDS) -> Message:
         """The next message.
