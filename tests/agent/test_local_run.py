@@ -47,7 +47,7 @@ def test_every_rank_runs_the_command_and_its_lines_carry_its_number(tmp_path: Pa
     script = "echo $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE, threads $OMP_NUM_THREADS, attempt $DLTRAIN_ATTEMPT"
     code, status, lines = run(tmp_path, job("sh", "-c", script))
     assert lines == ["[rank 0] 0 of 2, threads 1, attempt 1", "[rank 1] 1 of 2, threads 1, attempt 1"]
-    assert (code, status) == (0, GroupStatus(state="succeeded", attempt=1, members=(0,)))
+    assert (code, status) == (0, GroupStatus(state="succeeded", attempt=1, members=(0,), workers=(0,)))
 
 
 def test_ranks_reach_each_other_through_mpi(tmp_path: Path) -> None:
