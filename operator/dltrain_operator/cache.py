@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from dltrain.api.channel import GroupStatus
-from dltrain.api.status import Progress
+from dltrain.api.progress import Progress
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.profile_record import ProfileRecord
 from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Progress
+from dltrain.api.progress import Progress
 from dltrain.api.workers import GPU_RESOURCE
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.records import JobKey, PodRecord

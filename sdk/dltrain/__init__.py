@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dltrain.api.parse import parse_job, parse_job_file
     from dltrain.api.pipeline import Pipeline
     from dltrain.api.policy import Checkpoint, RunPolicy
-    from dltrain.api.status import JobStatus, Progress, Results
+    from dltrain.api.progress import Progress
+    from dltrain.api.status import JobStatus, Results
     from dltrain.api.storage import Storage
     from dltrain.api.train import Train
     from dltrain.api.workers import Workers
@@ -72,7 +73,7 @@ _HOMES: Final = {
     "NotFoundError": "errors",
     "Pipeline": "api.pipeline",
     "Problem": "errors",
-    "Progress": "api.status",
+    "Progress": "api.progress",
     "Results": "api.status",
     "RunPolicy": "api.policy",
     "SpecError": "errors",

@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import Results
 from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import Results
 from dltrain.artefacts import (
     CLAIM,
     StoredFile,

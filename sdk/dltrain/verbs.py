@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import stored_job
-from dltrain.api.status import ConditionType, Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import ConditionType, Results
 from dltrain.effects import APPLY_PATCH, MERGE_PATCH, Answer, Emit, Program, Request, first_of, performed
 from dltrain.errors import JobFailedError, NotFoundError, Problem, SpecError, WaitTimeoutError
 from dltrain.events import ClusterEvent, events_of

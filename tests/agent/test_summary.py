@@ -6,8 +6,9 @@ import pytest
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
+from dltrain.api.progress import Progress
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
-from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
+from dltrain.api.status import CheckpointStatus, Failure, Results
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.state import Attempt, Group
 from dltrain_agent.summary import address_of, group_status, termination_message

@@ -12,7 +12,8 @@ from dltrain import names
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
-from dltrain.api.status import JobStatus, Progress
+from dltrain.api.progress import Progress
+from dltrain.api.status import JobStatus
 from dltrain_operator.actions import Plan
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.plan import make_plan

@@ -15,7 +15,8 @@ import pytest
 
 from dltrain import names
 from dltrain.api.channel import GroupStatus, Observe
-from dltrain.api.status import Failure, Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import Failure, Results
 from dltrain.channel import Channel, channel_context
 from dltrain.errors import ChannelError
 from tests.apiserver import wait_for

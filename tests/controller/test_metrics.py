@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dltrain.api.status import JobStatus, Progress, Restarts, Shares
+from dltrain.api.progress import Progress, Shares
+from dltrain.api.status import JobStatus, Restarts
 from dltrain_operator.goodput import Account, Goodput, advanced, held_gpus
 from dltrain_operator.lag import WatchLag
 from dltrain_operator.logs import JsonFormatter, current_job

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dltrain.api.status import Condition, Failure, JobStatus, Phase, Results, Shares, WorkerCounts
+from dltrain.api.progress import Shares
+from dltrain.api.status import Condition, Failure, JobStatus, Phase, Results, WorkerCounts
 from dltrain_operator.pace import earliest, write_at
 from dltrain_operator.status import Reason, absorbed, derive_phase, with_conditions
 from tests.controller.builders import NOW, later, progress, says

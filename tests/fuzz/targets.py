@@ -23,8 +23,8 @@ from safetensors.torch import save
 from dltrain.api.channel import MAX_MESSAGE_BYTES, GroupStatus, Join, Launch, RankExit, RankExited
 from dltrain.api.data import Data
 from dltrain.api.parse import parse_job
+from dltrain.api.progress import Progress
 from dltrain.api.report import REPORT, CheckpointReport, ProgressReport
-from dltrain.api.status import Progress
 from dltrain.channel import Channel
 from dltrain.errors import ChannelError, SpecError
 from dltrain_agent.launch import RefusedLineError, program, prted_command

@@ -259,7 +259,11 @@ def test_explain_events_and_top(dltrain_on_cluster: CommandLine, client: Client,
     assert dltrain_on_cluster("events", "a").err == "no events of a; a cluster keeps them for an hour\n"
     split = {"compute": 0.75, "communication": 0.2, "data": 0.05}
     progress = {"stage": "train", "step": 5, "steps": 10, "samplesPerSecond": 1234.5, "timeSplit": split, "eta": "9s"}
-    write_status(client, phase="Running", progress=progress)
+    ranks = [
+        {"rank": 0, "computeSeconds": 12.345, "memoryMebibytes": 1536, "gpuMemoryMebibytes": 512},
+        {"rank": 1, "computeSeconds": 9.0, "memoryMebibytes": 900},
+    ]
+    write_status(client, phase="Running", progress={**progress, "ranks": ranks})
     note(api_server, client.namespace, "Pod/a-0-1", "Failing")
     assert dltrain_on_cluster("events", "a").out == (
         "12:00:07   Warning   Pod/a-0-1   Failing   Failing happened (2 times)\n"
@@ -276,7 +280,12 @@ def test_explain_events_and_top(dltrain_on_cluster: CommandLine, client: Client,
     )
     assert dltrain_on_cluster("top").out == table
     no_figures = "\nno figures of pods: the cluster has no metrics server\n"
-    assert dltrain_on_cluster("top", "a").out == table + no_figures
+    of_ranks = """
+RANK   COMPUTE   MEMORY     GPU MEMORY
+0      12.3 s    1.50 GiB   512 MiB
+1      9.0 s     900 MiB
+"""
+    assert dltrain_on_cluster("top", "a").out == table + of_ranks + no_figures
 
 
 def test_top_shows_what_pods_use_where_that_is_measured(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dltrain.api.progress import Shares
 from dltrain.api.report import REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
-from dltrain.api.status import Results, Shares
+from dltrain.api.status import Results
 from dltrain.reporting import Reporter
 from dltrain_trainer import progress as progress_module
 from dltrain_trainer.progress import Progress, Training

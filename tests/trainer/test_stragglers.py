@@ -2,7 +2,7 @@
 
 import pytest
 
-from dltrain.api.status import Straggler
+from dltrain.api.progress import Straggler
 from dltrain_trainer.training.stragglers import stragglers_among
 
 

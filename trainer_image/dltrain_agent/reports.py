@@ -13,8 +13,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from dltrain.api.progress import Progress
 from dltrain.api.report import MAX_REPORT_BYTES, REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
-from dltrain.api.status import CheckpointStatus, Progress, Results
+from dltrain.api.status import CheckpointStatus, Results
 from dltrain.curve import extended
 from dltrain.durations import short_duration
 
@@ -81,6 +82,7 @@ def progress_of(report: ProgressReport, now: datetime, before: Progress | None =
         samples_per_second=report.samples_per_second,
         time_split=report.time_split,
         stragglers=report.stragglers,
+        ranks=report.ranks,
         eta=None if report.eta_seconds is None else short_duration(report.eta_seconds),
         time=now,
     )

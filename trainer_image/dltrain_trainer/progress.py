@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dltrain.api.progress import RankUsage, Shares, Straggler
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
-from dltrain.api.status import Results, Shares, Straggler
+from dltrain.api.status import Results
 from dltrain.durations import short_duration
 from dltrain.reporting import Reporter
 from dltrain_trainer.report.data import TimeSplit
@@ -46,6 +47,8 @@ class Progress:
     rank: int
     stragglers: tuple[Straggler, ...] = ()
     """Ranks that hold the others up."""
+    ranks: tuple[RankUsage, ...] = ()
+    """What the first ranks use."""
     _stage: str = ""
     _epoch: int | None = None
     _epochs: int | None = None
@@ -95,6 +98,7 @@ class Progress:
             eta_seconds=now.seconds_left,
             time_split=now.time and shares_of(now.time),
             stragglers=self.stragglers or None,
+            ranks=self.ranks or None,
         )
         self._newest = report
         self.reporter.progress(report)

@@ -16,7 +16,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from dltrain.api.base import StatusModel
-from dltrain.api.status import CheckpointStatus, Failure, Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import CheckpointStatus, Failure, Results
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """A longer line closes the connection."""

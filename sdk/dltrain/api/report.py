@@ -7,9 +7,12 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from dltrain.api.base import StatusModel
-from dltrain.api.status import Results, Shares, Straggler
+from dltrain.api.progress import RankUsage, Shares, Straggler
+from dltrain.api.status import Results
 
 MAX_REPORT_BYTES: Final = 64 * 1024
+MAX_RANKS: Final = 64
+"""Of how many ranks the use of memory is told: a status is no place for thousands."""
 
 
 class ProgressReport(StatusModel):
@@ -29,6 +32,8 @@ class ProgressReport(StatusModel):
     time_split: Shares | None = None
     """Where the time of an epoch goes."""
     stragglers: tuple[Straggler, ...] | None = None
+    ranks: tuple[RankUsage, ...] | None = Field(default=None, max_length=MAX_RANKS)
+    """What the first ranks use."""
     """Ranks that hold the others up."""
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from dltrain.api.base import StatusModel
+from dltrain.api.progress import Progress
 
 Phase = Literal["Pending", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Accepted", "Running", "InputBound", "Suspended", "Complete", "Failed"]
@@ -84,59 +85,6 @@ class NodeFailures(StatusModel):
     """When the last one was lost."""
     avoid_until: datetime | None = None
     """Until when no pod of the job is put there; absent where one failure says nothing about the node."""
-
-
-class Shares(StatusModel):
-    """Where the time of training goes, as shares of it; of rank 0."""
-
-    compute: float = 0.0
-    """Forward, backward and optimizer."""
-    communication: float = 0.0
-    """Waiting for other ranks."""
-    data: float = 0.0
-    """Waiting for batches."""
-
-
-class Straggler(StatusModel):
-    """A rank that holds all others up."""
-
-    rank: int
-    """Which one."""
-    slowdown: float
-    """How many times as long as the median rank it computes in a step."""
-
-
-class Progress(StatusModel):
-    """How far the training is."""
-
-    stage: str = ""
-    """The stage of the pipeline: data, train, evaluate or export; `command` for a user's program."""
-    epoch: int | None = None
-    """The epoch under way, from 1."""
-    epochs: int | None = None
-    """Epochs in all."""
-    step: int | None = None
-    """Optimizer steps done."""
-    steps: int | None = None
-    """Optimizer steps in all."""
-    percent: int | None = None
-    """The share of steps done."""
-    summary: str = ""
-    """The same with a percent sign, for printing."""
-    loss: float | None = None
-    """The training loss of the newest step reported."""
-    losses: tuple[float, ...] = ()
-    """The training loss so far, in at most 32 points that are spread evenly over the steps of training."""
-    samples_per_second: float | None = None
-    """Throughput of all ranks together."""
-    time_split: Shares | None = None
-    """Where the time of the epoch under way goes; of the one before, in the first seconds."""
-    stragglers: tuple[Straggler, ...] | None = None
-    """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
-    eta: str | None = None
-    """The time still needed, as in 2m40s."""
-    time: datetime | None = None
-    """When this was reported."""
 
 
 class CheckpointStatus(StatusModel):

@@ -99,19 +99,23 @@ def top(
     """Show throughput and where the time goes.
 
     COMPUTE, WAIT and DATA are shares of rank 0's time: computing, waiting for
-    other ranks, waiting for batches. With NAME, CPU and memory of its pods too,
-    where the cluster has a metrics server.
+    other ranks, waiting for batches. With NAME, what each rank has computed in
+    the newest epoch, and the most memory and GPU memory it has held; CPU and
+    memory of its pods, where the cluster has a metrics server.
 
     Example: dltrain top fashion-cnn
     """
-    from dltrain.cli.usage import jobs_table, pods_table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.usage import jobs_table, pods_table, ranks_table  # noqa: PLC0415 - the models take time to import
 
     client = client_of(namespace, context, kubeconfig)
     if name is None:
         running = [job for job in client.list() if job.status.phase == "Running"]
         show(jobs_table(running)) if running else typer.echo(f"no job runs in namespace {client.namespace}", err=True)
         return
-    show(jobs_table([client.get(name)]))
+    job = client.get(name)
+    show(jobs_table([job]))
+    if job.status.progress is not None and job.status.progress.ranks:
+        typer.echo(f"\n{ranks_table(job.status.progress.ranks)}")
     pods = client.usage(name)
     typer.echo(f"\n{pods_table(pods)}" if pods else "\nno figures of pods: the cluster has no metrics server")
 

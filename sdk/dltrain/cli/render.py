@@ -9,7 +9,8 @@ from typing import Final
 
 from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Failure, JobStatus, Progress, Results
+from dltrain.api.progress import Progress
+from dltrain.api.status import Failure, JobStatus, Results
 from dltrain.cli.compression import compression_table
 from dltrain.cli.options import Format
 from dltrain.curve import sparkline

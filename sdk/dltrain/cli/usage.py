@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Progress, Shares
+from dltrain.api.progress import Progress, RankUsage, Shares
 from dltrain.cli.catalogue import binary
 from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 
 JOB_COLUMNS = ("NAME", "RANKS", "STAGE", "STEP", "SAMPLES/S", "COMPUTE", "WAIT", "DATA", "ETA")
 POD_COLUMNS = ("POD", "CPU", "MEMORY")
+RANK_COLUMNS = ("RANK", "COMPUTE", "MEMORY", "GPU MEMORY")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -39,6 +40,17 @@ def job_row(job: DLTrainJob) -> tuple[str, ...]:
 def parts(split: Shares) -> tuple[str, str, str]:
     """A time split in percent."""
     return (f"{split.compute:.0%}", f"{split.communication:.0%}", f"{split.data:.0%}")
+
+
+def ranks_table(ranks: Sequence[RankUsage]) -> str:
+    """Ranks with what they use."""
+    return aligned([RANK_COLUMNS, *map(rank_row, ranks)])
+
+
+def rank_row(rank: RankUsage) -> tuple[str, ...]:
+    """A rank's line."""
+    of_gpu = "" if rank.gpu_memory_mebibytes is None else binary(rank.gpu_memory_mebibytes << 20)
+    return (str(rank.rank), f"{rank.compute_seconds:.1f} s", binary(rank.memory_mebibytes << 20), of_gpu)
 
 
 def pods_table(pods: Sequence[PodUsage]) -> str:

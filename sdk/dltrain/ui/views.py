@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import Progress
+from dltrain.api.progress import Progress
 from dltrain.curve import POINTS
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod

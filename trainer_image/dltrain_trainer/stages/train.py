@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
+from dltrain.api.report import MAX_RANKS
 from dltrain.pulse import WAITS
 from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
 from dltrain_trainer.checkpoint.writer import Written
@@ -27,6 +28,7 @@ from dltrain_trainer.training.precision import choose_precision, has_native_bf16
 from dltrain_trainer.training.records import Records
 from dltrain_trainer.training.state import Patience, TrainingState
 from dltrain_trainer.training.stragglers import stragglers_among
+from dltrain_trainer.training.usage import usage_of
 from dltrain_trainer.training.validation import Validation, validation_settings
 
 
@@ -110,7 +112,7 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
 
     def after_epoch(state: TrainingState, epoch: int) -> None:
         done = observer.steps_end(epoch)
-        tell_stragglers(run, done)
+        look_at_ranks(run, done)
         state.synchronize_buffers(run.communicator)
         observer.epoch_ends(state.step, done, validation.run(state))
         keeper.after_epoch(state)
@@ -123,10 +125,13 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
         run.progress.say(f"ended early, after {state.step} steps: the validation split shows no more progress")
 
 
-def tell_stragglers(run: Run, done: Epoch) -> None:
-    """Tell which ranks have held the others up in an epoch; every rank calls this."""
+def look_at_ranks(run: Run, done: Epoch) -> None:
+    """Tell what every rank has used in an epoch, and which have held the others up; every rank calls this."""
     assert done.time is not None, "it has just been timed"
-    found = stragglers_among(run.communicator.exchange([done.time.compute] * run.communicator.size))
+    own = usage_of(run.communicator.rank, done.time.compute, run.device)
+    ranks = run.communicator.exchange([own] * run.communicator.size)
+    run.progress.ranks = tuple(ranks[:MAX_RANKS])
+    found = stragglers_among([each.compute_seconds for each in ranks])
     run.progress.stragglers = found
     for one in found if run.is_first else ():
         run.progress.say(f"rank {one.rank} computes {one.slowdown:g} times as long as the others, which wait for it")

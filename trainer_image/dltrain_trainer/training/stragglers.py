@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from dltrain.api.status import Straggler
+from dltrain.api.progress import Straggler
 
 SLOW: Final = 1.5
 """A rank that computes for this many times as long as the median rank is told of."""
