@@ -94,7 +94,8 @@ def test_a_job_on_a_bucket_that_loses_all_its_pods_and_its_bucket_for_a_while_gi
     server.fault = lambda _method, _path: None
     finished = space.client.wait("killed", timeout=240)
     status = finished.status
-    assert (status.phase, status.restarts.user, status.restarts.infrastructure) == ("Succeeded", 0, 2)
+    assert (status.phase, status.restarts.user) == ("Succeeded", 0)
+    assert status.restarts.infrastructure in {1, 2}, "the pods may be lost at one look or at two"
     assert status.results is not None
     assert status.results.artifacts is not None
     assert status.results.artifacts.startswith(f"s3://{BUCKET}/team/killed-")
