@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,10 @@ from dltrain_agent.settings import Settings
 from dltrain_agent.summary import address_of, is_unsent
 from tests.agent.builders import settings
 from tests.agent.test_storage_sender import checkpoint
-from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
+from tests.buckets import BUCKET, BucketServer
 
 FOLDER = "tiny-01234567/"
 PATIENCE = 60
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[BucketServer]:
-    with bucket_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-    running.reset()
-    return running
 
 
 @pytest.fixture
@@ -49,12 +35,12 @@ async def processes() -> AsyncIterator[Processes]:
     children.close()
 
 
-def storing(server: BucketServer, folder: Path, uri: str = f"s3://{BUCKET}", **place: Any) -> Settings:
+def storing(buckets: BucketServer, folder: Path, uri: str = f"s3://{BUCKET}", **place: Any) -> Settings:
     """The settings of an agent whose job has a bucket."""
     spec = {
         "command": ["true"],
         "checkpoint": {"keep": 2},
-        "storage": {"uri": uri, "s3": {"endpoint": server.address, "partSizeMiB": 5}},
+        "storage": {"uri": uri, "s3": {"endpoint": buckets.address, "partSizeMiB": 5}},
     }
     job = parse_job({"metadata": {"name": "tiny", "namespace": "ml", "uid": "0123456789"}, "spec": spec})
     (folder / "output").mkdir(parents=True)
@@ -86,32 +72,32 @@ def impatient(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
 
 
 async def test_a_checkpoint_goes_out_while_training_goes_on_and_is_reported_once_it_is_there(
-    server: BucketServer, processes: Processes, tmp_path: Path
+    buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
-    wanted = storing(server, tmp_path)
+    wanted = storing(buckets, tmp_path)
     told: list[Any] = []
     reports = ReportServer(tmp_path / "reports", lambda report, _: told.append(report))
     async with mirrored(wanted, processes) as mirror:
         assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
         checkpoint(wanted.output, 10)
         await until(lambda: told)
-        assert f"{FOLDER}checkpoints/step-00000010/manifest.json" in server.sizes()
+        assert f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes()
         (wanted.output / "results.json").write_text("{}")
         assert await mirror.finish(PATIENCE) is None
     reports.close()
     assert told == [CheckpointReport(rank=0, step=10, path=f"s3://{BUCKET}/{FOLDER}checkpoints/step-00000010")]
-    assert f"{FOLDER}results.json" in server.sizes()
+    assert f"{FOLDER}results.json" in buckets.sizes()
 
 
 async def test_a_new_pod_finds_what_the_lost_one_has_sent(
-    server: BucketServer, processes: Processes, tmp_path: Path
+    buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
-    first, second = storing(server, tmp_path / "a"), storing(server, tmp_path / "b", incarnation=2)
+    first, second = storing(buckets, tmp_path / "a"), storing(buckets, tmp_path / "b", incarnation=2)
     async with mirrored(first, processes) as mirror:
         await mirror.ready()
         checkpoint(first.output, 10)
         (first.output / "metrics.jsonl").write_text("{}\n")
-        await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in server.sizes())
+        await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes())
     async with mirrored(second, processes) as mirror:
         assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
         assert (second.output / "metrics.jsonl").read_text() == "{}\n"
@@ -119,52 +105,52 @@ async def test_a_new_pod_finds_what_the_lost_one_has_sent(
 
 
 async def test_a_new_job_begins_while_its_bucket_is_away_and_sends_when_it_is_back(
-    server: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    buckets: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch, "NEW_SECONDS")
-    wanted = storing(server, tmp_path)
-    server.fault = lambda _method, _path: "deaf"
+    wanted = storing(buckets, tmp_path)
+    buckets.fault = lambda _method, _path: "deaf"
     async with mirrored(wanted, processes) as mirror:
         assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
         checkpoint(wanted.output, 10)
         finishing = asyncio.create_task(mirror.finish(PATIENCE))
         await asyncio.wait([finishing], timeout=0.5)
         assert not finishing.done()
-        server.fault = lambda _method, _path: None
+        buckets.fault = lambda _method, _path: None
         assert await finishing is None
-    assert f"{FOLDER}checkpoints/step-00000010/manifest.json" in server.sizes()
+    assert f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes()
 
 
 async def test_a_bucket_that_stays_away_at_the_end_is_told_in_time(
-    server: BucketServer, processes: Processes, tmp_path: Path
+    buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
-    wanted = storing(server, tmp_path)
+    wanted = storing(buckets, tmp_path)
     async with mirrored(wanted, processes) as mirror:
         await mirror.ready()
-        server.fault = lambda _method, _path: "busy"
+        buckets.fault = lambda _method, _path: "busy"
         (wanted.output / "results.json").write_text("{}")
         trouble = await mirror.finish(1)
     assert trouble == f"s3://{BUCKET}/tiny-01234567: not everything could be sent within 1 s; see the pod's log"
 
 
 async def test_a_process_that_is_killed_is_started_again_and_nothing_is_lost(
-    server: BucketServer, processes: Processes, tmp_path: Path
+    buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
-    wanted = storing(server, tmp_path)
+    wanted = storing(buckets, tmp_path)
     async with mirrored(wanted, processes) as mirror:
         await mirror.ready()
         [pid] = processes._children
         os.kill(pid, signal.SIGKILL)
         checkpoint(wanted.output, 10)
-        await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in server.sizes())
+        await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes())
         assert await mirror.finish(PATIENCE) is None
 
 
 async def test_a_bucket_that_refuses_is_told_before_any_rank_starts(
-    server: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    buckets: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch, "REFUSED_SECONDS")
-    wanted = storing(server, tmp_path / "a", uri="s3://no-such-bucket")
+    wanted = storing(buckets, tmp_path / "a", uri="s3://no-such-bucket")
     async with mirrored(wanted, processes) as mirror:
         trouble = await asyncio.wait_for(mirror.ready(), PATIENCE)
     assert trouble is not None

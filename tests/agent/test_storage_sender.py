@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +14,20 @@ from dltrain.bucket.system import CONFIGURATION
 from dltrain.errors import DamagedObjectError, StorageAwayError, StorageError
 from dltrain_agent.storage.owner import FencedError, Ownership
 from dltrain_agent.storage.sender import Sender
-from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
+from tests.buckets import BUCKET, BucketServer
 
 ADDRESS = f"s3://{BUCKET}/team/tiny-01234567"
 PREFIX = "team/tiny-01234567/"
 MEBIBYTE = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[BucketServer]:
-    with bucket_server() as server:
-        yield server
+def bucket(buckets: BucketServer, **settings: Any) -> BucketFolder:
+    return BucketFolder(ADDRESS, S3.model_validate({"endpoint": buckets.address, "partSizeMiB": 5, **settings}))
 
 
-@pytest.fixture
-def server(running: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-    running.reset()
-    return running
-
-
-def bucket(server: BucketServer, **settings: Any) -> BucketFolder:
-    return BucketFolder(ADDRESS, S3.model_validate({"endpoint": server.address, "partSizeMiB": 5, **settings}))
-
-
-def sender(server: BucketServer, folder: Path, incarnation: int = 1, keep: int = 2, **more: Any) -> Sender:
+def sender(buckets: BucketServer, folder: Path, incarnation: int = 1, keep: int = 2, **more: Any) -> Sender:
     folder.mkdir(parents=True, exist_ok=True)
-    where = bucket(server)
+    where = bucket(buckets)
     return Sender(folder, where, owner=Ownership(where, incarnation), keep=keep, **more)
 
 
@@ -62,25 +47,25 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_was_sent_comes_back_to_another_pod(server: BucketServer, tmp_path: Path) -> None:
+def test_what_was_sent_comes_back_to_another_pod(buckets: BucketServer, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     told = []
-    first = sender(server, one, stored=lambda step, address: told.append((step, address)))
+    first = sender(buckets, one, stored=lambda step, address: told.append((step, address)))
     checkpoint(one, 10, b"a" * 12 * MEBIBYTE)
     (one / "metrics.jsonl").write_text("{}\n")
     (one / "compression").mkdir()
     (one / "compression" / "course.json").write_text("{}")
     first.send()
-    sender(server, other, incarnation=2).bring_back()
+    sender(buckets, other, incarnation=2).bring_back()
     assert content(other) == content(one)
     assert told == [(10, f"{ADDRESS}/checkpoints/step-00000010")]
     assert first.waiting.names == ()
 
 
-def test_large_files_go_up_in_parts_with_checksums_and_encryption(server: BucketServer, tmp_path: Path) -> None:
+def test_large_files_go_up_in_parts_with_checksums_and_encryption(buckets: BucketServer, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * 12 * MEBIBYTE)
-    bucket(server, serverSideEncryption="aws:kms", kmsKeyId="alias/models").put(tmp_path / "large", "large")
-    client = server.client
+    bucket(buckets, serverSideEncryption="aws:kms", kmsKeyId="alias/models").put(tmp_path / "large", "large")
+    client = buckets.client
     found = client.head_object(Bucket=BUCKET, Key=f"{PREFIX}large")
     client.close()
     assert found["ETag"].strip('"').endswith("-3")
@@ -89,58 +74,58 @@ def test_large_files_go_up_in_parts_with_checksums_and_encryption(server: Bucket
 
 
 def test_records_are_there_before_the_checkpoint_that_speaks_of_them_and_its_manifest_last(
-    server: BucketServer, tmp_path: Path
+    buckets: BucketServer, tmp_path: Path
 ) -> None:
-    first = sender(server, tmp_path / "job")
+    first = sender(buckets, tmp_path / "job")
     checkpoint(tmp_path / "job", 10)
     (tmp_path / "job" / "metrics.jsonl").write_text("{}\n")
     first.send()
-    names = [key.removeprefix(PREFIX) for key in server.written()]
+    names = [key.removeprefix(PREFIX) for key in buckets.written()]
     assert names[0] == "metrics.jsonl"
     assert names[-1] == "checkpoints/step-00000010/manifest.json"
 
 
-def test_old_checkpoints_and_what_was_removed_are_deleted(server: BucketServer, tmp_path: Path) -> None:
-    first = sender(server, tmp_path / "job", keep=2)
+def test_old_checkpoints_and_what_was_removed_are_deleted(buckets: BucketServer, tmp_path: Path) -> None:
+    first = sender(buckets, tmp_path / "job", keep=2)
     for step in (10, 20, 30):
         checkpoint(tmp_path / "job", step)
         (tmp_path / "job" / f"product-{step}.onnx").write_text("")
         first.send()
     (tmp_path / "job" / "product-10.onnx").unlink()
     first.send()
-    steps = {key.split("/")[3] for key in server.sizes(f"{PREFIX}checkpoints")}
+    steps = {key.split("/")[3] for key in buckets.sizes(f"{PREFIX}checkpoints")}
     assert steps == {"step-00000020", "step-00000030"}
-    assert f"{PREFIX}product-10.onnx" not in server.sizes()
-    assert f"{PREFIX}product-20.onnx" in server.sizes()
+    assert f"{PREFIX}product-10.onnx" not in buckets.sizes()
+    assert f"{PREFIX}product-20.onnx" in buckets.sizes()
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over(server: BucketServer, tmp_path: Path) -> None:
-    first = sender(server, tmp_path / "one")
+def test_a_damaged_newest_checkpoint_is_passed_over(buckets: BucketServer, tmp_path: Path) -> None:
+    first = sender(buckets, tmp_path / "one")
     checkpoint(tmp_path / "one", 10)
     (checkpoint(tmp_path / "one", 20) / "state.safetensors").write_bytes(b"other")
     first.send()
-    sender(server, tmp_path / "other", 2).bring_back()
+    sender(buckets, tmp_path / "other", 2).bring_back()
     assert [path.name for path in (tmp_path / "other" / "checkpoints").iterdir()] == ["step-00000010"]
 
 
-def test_a_checkpoint_that_was_only_half_sent_is_not_brought_back(server: BucketServer, tmp_path: Path) -> None:
-    first = sender(server, tmp_path / "one")
+def test_a_checkpoint_that_was_only_half_sent_is_not_brought_back(buckets: BucketServer, tmp_path: Path) -> None:
+    first = sender(buckets, tmp_path / "one")
     checkpoint(tmp_path / "one", 10)
     first.send()
     checkpoint(tmp_path / "one", 20)
-    server.fault = lambda method, path: "busy" if method == "PUT" and "20/manifest" in path else None
+    buckets.fault = lambda method, path: "busy" if method == "PUT" and "20/manifest" in path else None
     with pytest.raises(StorageAwayError):
         first.send()
-    server.fault = lambda _method, _path: None
-    sender(server, tmp_path / "other", 2).bring_back()
+    buckets.fault = lambda _method, _path: None
+    sender(buckets, tmp_path / "other", 2).bring_back()
     assert [path.name for path in (tmp_path / "other" / "checkpoints").iterdir()] == ["step-00000010"]
     first.send()
-    assert f"{PREFIX}checkpoints/step-00000020/manifest.json" in server.sizes()
+    assert f"{PREFIX}checkpoints/step-00000020/manifest.json" in buckets.sizes()
 
 
 @pytest.mark.parametrize("fault", ["busy", "slow", "cut", "damaged", "deaf"])
-def test_a_server_that_fails_now_and_then_is_asked_again(server: BucketServer, tmp_path: Path, fault: Any) -> None:
-    first = sender(server, tmp_path / "one")
+def test_a_server_that_fails_now_and_then_is_asked_again(buckets: BucketServer, tmp_path: Path, fault: Any) -> None:
+    first = sender(buckets, tmp_path / "one")
     checkpoint(tmp_path / "one", 10, b"a" * 6 * MEBIBYTE)
     seen: Counter[str] = Counter()
 
@@ -149,48 +134,48 @@ def test_a_server_that_fails_now_and_then_is_asked_again(server: BucketServer, t
         seen[key] += bool(key)
         return fault if key and method in {"PUT", "GET"} and seen[key] == 1 else None
 
-    server.fault = once
+    buckets.fault = once
     first.send()
-    sender(server, tmp_path / "other", 2).bring_back()
+    sender(buckets, tmp_path / "other", 2).bring_back()
     assert content(tmp_path / "other") == content(tmp_path / "one")
     assert max(seen.values()) > 1 or fault == "slow"
 
 
-def test_what_always_arrives_damaged_is_named(server: BucketServer, tmp_path: Path) -> None:
+def test_what_always_arrives_damaged_is_named(buckets: BucketServer, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("content")
-    bucket(server).put(tmp_path / "a", "a")
-    server.fault = lambda method, path: "damaged" if method == "GET" and path.endswith("/a") else None
+    bucket(buckets).put(tmp_path / "a", "a")
+    buckets.fault = lambda method, path: "damaged" if method == "GET" and path.endswith("/a") else None
     with pytest.raises(DamagedObjectError, match=f"{ADDRESS}/a: arrived damaged"):
-        bucket(server).get("a", tmp_path / "b")
+        bucket(buckets).get("a", tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 
-def test_what_is_not_what_was_written_is_named(server: BucketServer, tmp_path: Path) -> None:
-    client = server.client
+def test_what_is_not_what_was_written_is_named(buckets: BucketServer, tmp_path: Path) -> None:
+    client = buckets.client
     client.put_object(Bucket=BUCKET, Key=f"{PREFIX}a", Body=b"other", Metadata={"sha256": "0" * 64})
     client.close()
     with pytest.raises(DamagedObjectError, match=rf"{ADDRESS}/a: arrived damaged: its SHA-256 is d9298a1\w+, not 0+$"):
-        bucket(server).get("a", tmp_path / "b")
+        bucket(buckets).get("a", tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_is_away_is_said_to_be_away_and_what_is_wrong_for_good_is_said_to_be(
-    server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    buckets: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
     (tmp_path / "a").write_text("content")
-    server.fault = lambda _method, _path: "busy"
+    buckets.fault = lambda _method, _path: "busy"
     with pytest.raises(StorageAwayError, match=rf"{ADDRESS}/a: cannot be reached"):
-        bucket(server).put(tmp_path / "a", "a")
-    server.fault = lambda _method, _path: None
-    nowhere = BucketFolder("s3://no-such-bucket/a", S3(endpoint=server.address))
+        bucket(buckets).put(tmp_path / "a", "a")
+    buckets.fault = lambda _method, _path: None
+    nowhere = BucketFolder("s3://no-such-bucket/a", S3(endpoint=buckets.address))
     with pytest.raises(StorageError, match=r"s3://no-such-bucket/a/a: refused .*check the address") as refused:
         nowhere.put(tmp_path / "a", "a")
     assert not isinstance(refused.value, StorageAwayError)
 
 
-def test_a_pod_that_was_replaced_sends_nothing_any_more(server: BucketServer, tmp_path: Path) -> None:
-    where = bucket(server)
+def test_a_pod_that_was_replaced_sends_nothing_any_more(buckets: BucketServer, tmp_path: Path) -> None:
+    where = bucket(buckets)
     old, new = Ownership(where, 1), Ownership(where, 2)
     old.claim()
     old.check()
@@ -201,13 +186,13 @@ def test_a_pod_that_was_replaced_sends_nothing_any_more(server: BucketServer, tm
         stale.send()
     with pytest.raises(FencedError):
         old.claim()
-    assert list(server.sizes()) == [f"{PREFIX}.owner.json"]
+    assert list(buckets.sizes()) == [f"{PREFIX}.owner.json"]
 
 
 def test_a_successor_waits_for_a_pod_that_ends_and_not_for_one_that_was_lost(
-    server: BucketServer, monkeypatch: pytest.MonkeyPatch
+    buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = bucket(server)
+    where = bucket(buckets)
     old, new = Ownership(where, 1), Ownership(where, 2)
     looks: list[float] = []
 
@@ -224,8 +209,8 @@ def test_a_successor_waits_for_a_pod_that_ends_and_not_for_one_that_was_lost(
     assert len(looks) == 2
 
 
-def test_a_file_that_changes_while_it_is_sent_is_sent_again(server: BucketServer, tmp_path: Path) -> None:
-    first = sender(server, tmp_path / "job")
+def test_a_file_that_changes_while_it_is_sent_is_sent_again(buckets: BucketServer, tmp_path: Path) -> None:
+    first = sender(buckets, tmp_path / "job")
     log = tmp_path / "job" / "metrics.jsonl"
     log.write_text("one\n")
 
@@ -234,14 +219,14 @@ def test_a_file_that_changes_while_it_is_sent_is_sent_again(server: BucketServer
             with log.open("a") as file:
                 file.write("two\n")
 
-    server.fault = append
+    buckets.fault = append
     first.send()
     assert first.waiting.names == ("metrics.jsonl",)
     first.send()
-    assert server.sizes()[f"{PREFIX}metrics.jsonl"] == 8
+    assert buckets.sizes()[f"{PREFIX}metrics.jsonl"] == 8
 
 
-def test_a_name_that_leads_out_of_the_folder_is_refused(server: BucketServer) -> None:
+def test_a_name_that_leads_out_of_the_folder_is_refused(buckets: BucketServer) -> None:
     class Hostile:
         def find(self, root: str, detail: bool) -> dict[str, Any]:
             return {f"{root}/../../x": {"size": 1}}

@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from dltrain.bucket.folder import BucketFolder
 from dltrain.bucket.system import CONFIGURATION
 from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError
 from tests.apiserver import ApiServer
-from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
+from tests.buckets import BUCKET, BucketServer
 from tests.sdk.builders import condition, job
 from tests.sdk.test_both_clients import write_status
 
@@ -37,19 +36,10 @@ def test_a_folder_of_a_bucket_is_copied(api_server: ApiServer, either: Any, tmp_
     assert files[1].read_text() == "weights"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[BucketServer]:
-    with bucket_server() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(running: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-    running.reset()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
-    return running
+def bucket(buckets: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", buckets.address)
+    return buckets
 
 
 def test_what_is_in_a_bucket_is_listed_and_copied(
