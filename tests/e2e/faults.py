@@ -44,7 +44,7 @@ def agent(scene: Scene, _: ExitStack) -> None:
 
 def mpirun(scene: Scene, _: ExitStack) -> None:
     """kill -9 of mpirun."""
-    scene.kill(0, "mpirun")
+    scene.kill(0, "prterun")  # which mpirun becomes
 
 
 def prted(scene: Scene, _: ExitStack) -> None:
