@@ -138,20 +138,26 @@ class Simulation:
             self.later(seconds, lambda side=side: self.drop(link, side))
 
     def cut(self, far: set[int]) -> None:
-        """Cut agents, by index, off from all others and from the operator; connections across are noticed in time."""
+        """Cut agents, by index, off from all others and from the operator; connections across are noticed in time.
+
+        Those that were cut off before and are no more are back: their kubelets end what was deleted meanwhile.
+        """
         for agent in self.agents:
             agent.far = agent.index in far
+        self.end_deleted()
         for link in list(self.links):
             if link.coordinator.far != link.member.far:
                 self.later(MEMBER_LOST_SECONDS, lambda link=link: self.drop(link, 0))
                 self.later(MEMBER_LOST_SECONDS, lambda link=link: self.drop(link, 1))
 
     def heal(self) -> None:
-        """The network is whole again; kubelets end what was deleted meanwhile."""
-        for agent in self.agents:
-            agent.far = False
+        """The network is whole again."""
+        self.cut(set())
+
+    def end_deleted(self) -> None:
+        """Kubelets that reach the API server end the pods that have been replaced."""
         for agent in list(self.agents):
-            if agent is not self.newest(agent.index):
+            if not agent.far and agent is not self.newest(agent.index):
                 self.kill(agent)
 
     # ------------------------------------------------------------ pods
