@@ -32,8 +32,6 @@ PAGE: Final = os.environ.get("CHAOS_PAGE")
 STEPS: Final = EPOCHS * SAMPLES // BATCH
 SHORT: Final = {
     ("rank", "mid-epoch"),
-    ("mpirun", "before the first step"),
-    ("coordinator-pod", "mid-epoch"),
     ("agent", "during a checkpoint"),
     ("member-pod", "during evaluation"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, t
     assert kept.accuracy > 0.8
 
 
+@pytest.mark.skipif(os.environ.get("CHAOS") != "all", reason="of the long form: make e2e-chaos")
 def test_a_job_survives_a_node_that_is_gone_for_good(space: Space, tmp_path: Path) -> None:
     cluster = space.live.own
     if cluster is None:
