@@ -47,7 +47,7 @@ e2e: $(if $(findstring current,$(CLUSTER_ARGS)),install,prepare)  ## Run the tes
 	$(RUN)pytest -m e2e $(CLUSTER_ARGS)
 
 e2e-chaos: prepare  ## Break everything that can break under a job, at every moment (two hours), and write docs/kill-matrix.md
-	CHAOS=all CHAOS_PAGE=docs/kill-matrix.md $(RUN)pytest -q --timeout=3600 tests/e2e/test_chaos.py
+	CHAOS=all CHAOS_PAGE=docs/kill-matrix.md $(RUN)pytest -q --timeout=3600 tests/e2e/test_chaos.py tests/e2e/test_elastic.py
 
 check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .
