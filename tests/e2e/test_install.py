@@ -37,4 +37,4 @@ def test_kubectl_knows_the_short_name_the_category_and_the_fields(installed: Liv
     assert line.split()[:5] == ["dltrainjobs", "dltj", "dltrain.io/v1alpha1", "true", "DLTrainJob"]
     assert line.split()[-1] == "all"
     told = installed.kubectl("explain", "dltj.spec.workers.replicas")
-    assert "How many worker pods to run." in told
+    assert "How many worker pods to run;" in told
