@@ -25,6 +25,8 @@ PHASES: Final[tuple[Phase, ...]] = (
 )
 STEP_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ERRORS: Final = ("UnavailableError", "ClusterError", "defect")
+MILESTONES: Final = ("accepted", "running", "first_step", "complete")
+"""What a job passes on its way."""
 CLASSES: Final = ("user", "infrastructure")
 LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 LIFE_BUCKETS: Final = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
@@ -68,7 +70,7 @@ class Metrics:
             "dltrain_gpu_productive_seconds", "GPU time of training steps that no restart undid.", registry=registry
         )
 
-        for counter, values in ((self.errors, ERRORS), (self.restarts, CLASSES)):
+        for counter, values in ((self.errors, ERRORS), (self.restarts, CLASSES), (self.latency, MILESTONES)):
             for known in values:
                 counter.labels(known)  # from 0 on, so that the first of them is an increase too
 
