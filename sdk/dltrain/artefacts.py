@@ -86,7 +86,16 @@ def listed_in_bucket(job: DLTrainJob, uri: str) -> list[StoredFile]:
     Raises:
         StorageError: the bucket refuses, or is away.
     """
-    found = sorted(bucket_of(job, uri).list().values(), key=lambda one: one.name)
+    return stored_in(bucket_of(job, uri))
+
+
+def stored_in(bucket: BucketFolder) -> list[StoredFile]:
+    """What a job has stored in a folder of a bucket; what dltrain keeps there for itself is left out.
+
+    Raises:
+        StorageError: the bucket refuses, or is away.
+    """
+    found = sorted(bucket.list().values(), key=lambda one: one.name)
     return [StoredFile(one.name, one.size) for one in found if not one.name.startswith(".")]
 
 
@@ -96,7 +105,8 @@ def copied_from_s3(job: DLTrainJob, uri: str, folder: Path) -> list[Path]:
     Raises:
         StorageError: the bucket refuses, or is away; or an object arrives damaged.
     """
-    names, bucket = [one.name for one in listed_in_bucket(job, uri)], bucket_of(job, uri)
+    bucket = bucket_of(job, uri)
+    names = [one.name for one in stored_in(bucket)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda name: bucket.get(name, folder / name), names))
     return [folder / name for name in names]

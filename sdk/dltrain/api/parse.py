@@ -40,7 +40,7 @@ def parse_job(source: str | Mapping[str, Any]) -> DLTrainJob:
     """
     if isinstance(source, str):
         return parse_document(document_of(source))
-    return job_of_values(source, [])
+    return model_of_values(DLTrainJob, source, [])
 
 
 def document_of(text: str) -> Mapping[str, Any]:
@@ -63,25 +63,12 @@ def parse_document(values: Mapping[str, Any]) -> DLTrainJob:
     Raises:
         SpecError: it is not one valid job; holds all problems.
     """
-    return job_of_values(values, unwritten(values))
+    return model_of_values(DLTrainJob, values, unwritten(values))
 
 
 def unwritten(values: Mapping[str, Any]) -> list[Problem]:
     """What every document must say and this one does not."""
     return [problem_of("missing", (name,), {}, "") for name in ALWAYS_WRITTEN if not values.get(name)]
-
-
-def job_of_values(values: Mapping[str, Any], known: list[Problem]) -> DLTrainJob:
-    """Make a job of plain values.
-
-    Args:
-        values: the document.
-        known: what is known to be wrong with it.
-
-    Raises:
-        SpecError: there is a problem; holds all.
-    """
-    return model_of_values(DLTrainJob, values, known)
 
 
 def model_of_values(model: type[Model], values: Mapping[str, Any], known: list[Problem]) -> Model:
