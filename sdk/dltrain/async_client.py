@@ -15,12 +15,14 @@ from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
 from dltrain.client import Client
+from dltrain.connection import connect
 from dltrain.doctor.examine import examined
 from dltrain.doctor.finding import Finding
 from dltrain.doctor.look import look
 from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
+from dltrain.stored_logs import stored_logs
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -128,11 +130,17 @@ class AsyncClient:
         follow: bool = False,
         tail: int | None = None,
         since: float | None = None,
+        image: str = "",
+        stored: bool = True,
     ) -> AsyncIterator[str]:
         """The output of a job's ranks; see Client.logs."""
         options = LogOptions(rank, follow, tail, since)
         job = await self._run(verbs.logged_job(self.namespace, name, options))
-        async for line in self._iterate(verbs.logs(job, options)):
+
+        def storage() -> Sequence[str]:
+            return stored_logs(connect(self._context, self._kubeconfig), job, rank, image)
+
+        async for line in self._iterate(verbs.logs(job, options, storage if stored else None)):
             yield line
 
     async def events(self, name: str) -> Sequence[ClusterEvent]:

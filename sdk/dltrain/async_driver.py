@@ -6,7 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from dltrain.effects import Answer, Ask, Close, Effect, Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take
+from dltrain.effects import (
+    Answer,
+    Ask,
+    Close,
+    Effect,
+    Emit,
+    Fork,
+    Forked,
+    Next,
+    Open,
+    Program,
+    Request,
+    Sleep,
+    Take,
+    Work,
+)
 from dltrain.errors import DLTrainError
 
 T = TypeVar("T")
@@ -86,6 +101,7 @@ class AsyncScope:
             Next: lambda effect: effect.stream.next(),
             Close: self._close,
             Sleep: lambda effect: asyncio.sleep(effect.seconds),
+            Work: lambda effect: asyncio.to_thread(effect.function),
             Fork: self._fork,
             Take: self._take,
             Forked: self._forked,

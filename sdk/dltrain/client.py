@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from dltrain.effects import Program
 from dltrain.events import ClusterEvent
 from dltrain.pods import WorkerPod
 from dltrain.resolution import resolved
+from dltrain.stored_logs import stored_logs
 from dltrain.usage import PodUsage
 from dltrain.verbs import LogOptions, Propagation, Wanted, deadline_of
 from dltrain.watch import JobEvent, JobWatch
@@ -243,10 +245,13 @@ class Client:
         follow: bool = False,
         tail: int | None = None,
         since: float | None = None,
+        image: str = "",
+        stored: bool = True,
     ) -> Iterator[str]:
         """The output of a job's ranks, by time, line by line, each with its prefix `[rank N]`.
 
-        Where the pods have gone, what the status keeps of their output.
+        Where the pods have gone, what the job's storage keeps of it: the last lines of each rank, attempt after
+        attempt; read as `download` does. Without a storage, what the status keeps.
 
         Args:
             name: the job.
@@ -254,14 +259,18 @@ class Client:
             follow: go on until the job has finished, through restarts and replaced pods.
             tail: of what there is, only the last so many lines.
             since: only lines of the last so many seconds.
+            image: of the pod that reads a volume claim; the one that the job names by default.
+            stored: whether the storage is read at all.
 
         Raises:
             NotFoundError: there is no such job.
-            SpecError: the job has no such rank.
+            SpecError: the job has no such rank; or its pods have gone, its storage is a claim, and no image was named.
+            StorageError: its pods have gone, and the bucket refuses or is away.
         """
         options = LogOptions(rank, follow, tail, since)
         job = self._run(verbs.logged_job(self.namespace, name, options))
-        return self._iterate(verbs.logs(job, options))
+        storage = partial(stored_logs, self._connection, job, rank, image) if stored else None
+        return self._iterate(verbs.logs(job, options, storage))
 
     def events(self, name: str) -> Sequence[ClusterEvent]:
         """What the cluster has noted about a job and its pods, oldest first."""

@@ -8,7 +8,22 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final, Protocol, TypeVar
 
-from dltrain.effects import Answer, Ask, Close, Effect, Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take
+from dltrain.effects import (
+    Answer,
+    Ask,
+    Close,
+    Effect,
+    Emit,
+    Fork,
+    Forked,
+    Next,
+    Open,
+    Program,
+    Request,
+    Sleep,
+    Take,
+    Work,
+)
 from dltrain.errors import DLTrainError
 
 T = TypeVar("T")
@@ -91,6 +106,7 @@ class Scope:
             Next: lambda effect: effect.stream.next(),
             Close: self._close,
             Sleep: lambda effect: sleep(effect.seconds),
+            Work: lambda effect: effect.function(),
             Fork: lambda effect: self._branches.start(effect.program),
             Take: lambda effect: self._branches.take(effect.seconds),
             Forked: lambda _: self._branches.alive,

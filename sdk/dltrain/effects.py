@@ -75,6 +75,13 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Run a function that may block for long; the answer is what it returns."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Hand a value to whoever iterates over the program."""
 
@@ -100,7 +107,7 @@ class Forked:
     """Whether more may come from the forked programs."""
 
 
-Effect = Ask | Open | Next | Close | Sleep | Emit | Fork | Take | Forked
+Effect = Ask | Open | Next | Close | Sleep | Work | Emit | Fork | Take | Forked
 Program = Generator[Effect, Any, T]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heapreplace
@@ -13,10 +12,11 @@ from typing import Any, Final
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import stored_job
-from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take
-from dltrain.errors import NotFoundError, UnavailableError
+from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take, Work
+from dltrain.errors import DLTrainError, NotFoundError, UnavailableError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 from dltrain.requests import ask, ask_for_list, reading
+from dltrain.stored_logs import PREFIX, prefixed
 from dltrain.watch import job_path
 
 PAUSE_SECONDS: Final = 1.0
@@ -25,7 +25,6 @@ SILENCE_SECONDS: Final = 30.0
 """Without a line a log is asked for anew from where it was: the node may have gone without a word."""
 AT_ONCE: Final = 128
 """Logs that are merged by time; those of more pods are told group after group."""
-PREFIX: Final = re.compile(r"\[rank (\d+)\] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,8 @@ class LogReader:
     """Only this rank's lines."""
     since: str = ""
     """Only lines after this moment."""
+    storage: Callable[[], Sequence[str]] | None = None
+    """Reads the lines that the job's storage has; it may take its time."""
     clock: Callable[[], float] = time.monotonic
     _newest: dict[str, str] = field(default_factory=dict)
     """Pod -> the moment of its newest line that was read."""
@@ -87,18 +88,39 @@ class LogReader:
             tail: of the lines there are, only the last so many.
             follow: go on.
         """
-        if tail is not None or not follow:
-            yield from self._past((yield from self._pods_if_reachable() if follow else self._pods()), tail)
+        if tail is not None or not follow or self.job.status.finished:
+            pods = yield from self._pods_if_reachable() if follow else self._pods()
+            if tail is not None or not follow or not pods:
+                yield from self._past(pods, tail)
         if follow:
             yield from self._follow()
 
     def _past(self, pods: Sequence[Pod], tail: int | None) -> Program[None]:
         """The lines there are, ordered by time; what is stored where there is no pod any more."""
-        kept: deque[str] = deque(() if pods else stored_lines(self.job, self.rank), maxlen=tail)
+        kept: deque[str] = deque(() if pods else (yield from self._stored()), maxlen=tail)
         for start in range(0, len(pods), AT_ONCE):
             yield from self._merged(pods[start : start + AT_ONCE], tail, kept)
         for line in kept:
             yield Emit(line)
+
+    def _stored(self) -> Program[list[str]]:
+        """What is kept of the output: with the artefacts, else in the status."""
+        completed = self.job.status.completion_time
+        if completed is not None and moment_of(completed) < self.since:
+            return []
+        kept = status_lines(self.job, self.rank)
+        if self.storage is None or not self.job.status.attempt:
+            return kept
+        try:
+            found = yield Work(self.storage)
+        except DLTrainError as error:
+            if not kept:
+                raise
+            return [
+                f"[dltrain] only the last lines of the rank that failed, for the storage cannot be read: {error}",
+                *kept,
+            ]
+        return found or kept
 
     def _merged(self, pods: Sequence[Pod], tail: int | None, kept: deque[str]) -> Program[None]:
         """The lines of some pods, each by its moment: emitted at once, or kept where only the last are asked for."""
@@ -221,15 +243,9 @@ class LogReader:
         return Request("GET", f"/api/v1/namespaces/{self.job.namespace}/pods/{pod.name}/log", query)
 
 
-def stored_lines(job: DLTrainJob, rank: int | None) -> list[str]:
-    """What the status keeps of the output: the last lines of the rank that failed first; all is with the artefacts."""
+def status_lines(job: DLTrainJob, rank: int | None) -> list[str]:
+    """What the status keeps of the output: the last lines of the rank that failed first."""
     failure = job.status.failure or job.status.last_restart
     if failure is None or not failure.log or (rank is not None and failure.rank != rank):
         return []
     return list(prefixed(failure.log.splitlines(), failure.rank))
-
-
-def prefixed(lines: Sequence[str], rank: int | None) -> Iterator[str]:
-    """Lines with the prefix of their rank, where they lack one."""
-    for line in lines:
-        yield line if rank is None or PREFIX.match(line) else f"[rank {rank}] {line}"

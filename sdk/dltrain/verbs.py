@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -150,10 +150,16 @@ class LogOptions:
     """Seconds before now."""
 
 
-def logs(job: DLTrainJob, options: LogOptions) -> Program[None]:
-    """Emits the lines of a job's ranks."""
+def logs(job: DLTrainJob, options: LogOptions, storage: Callable[[], Sequence[str]] | None = None) -> Program[None]:
+    """Emits the lines of a job's ranks.
+
+    Args:
+        job: the job.
+        options: which lines.
+        storage: reads the lines that its storage has, for a job whose pods have gone.
+    """
     since = "" if options.since is None else moment_of(datetime.now(UTC) - timedelta(seconds=options.since))
-    return LogReader(resolved(job), options.rank, since).lines(options.tail, follow=options.follow)
+    return LogReader(resolved(job), options.rank, since, storage).lines(options.tail, follow=options.follow)
 
 
 def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrainJob]:

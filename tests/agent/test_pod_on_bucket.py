@@ -21,6 +21,7 @@ from dltrain.api.parse import parse_job
 from dltrain.api.storage import S3
 from dltrain.bucket.folder import BucketFolder
 from dltrain.names import API_VERSION, KIND
+from tests import paced
 from tests.agent.identity import make_authority, make_leaf
 from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
 from tests.trainer.builders import npz
@@ -72,7 +73,7 @@ def job_file(folder: Path, server: BucketServer, **s3: Any) -> Path:
         "workers": {"slotsPerWorker": 2},
         "pipeline": {
             "data": {"source": f"s3://{BUCKET}/data.npz", "format": "npz", "transforms": [{"normalize": {}}]},
-            "model": {"name": "cnn"},
+            "model": paced.MODEL,
             "train": {"epochs": STEPS // 20, "globalBatchSize": 8, "optimizer": {"lr": 0.002, "momentum": 0.9}},
         },
         "checkpoint": {"everySeconds": 1, "keep": 2},
@@ -89,6 +90,7 @@ def job_file(folder: Path, server: BucketServer, **s3: Any) -> Path:
 def pod(home: Path, job: Path, incarnation: int = 1) -> Iterator[subprocess.Popen[bytes]]:
     """An agent in a pod's place; with it ends everything that it has started."""
     (home / "storage").mkdir(parents=True)
+    (home / "paced.py").write_text(paced.source())
     make_authority(home / "authority")
     told: Mapping[str, Any] = {
         "home": str(home),

@@ -9,6 +9,7 @@ import pytest
 
 from dltrain.errors import JobFailedError
 from dltrain.names import API_VERSION, KIND
+from tests import paced
 from tests.cluster.host import wait_for
 from tests.e2e.jobs import script_job
 from tests.e2e.live import OPERATOR, SYSTEM, Live, Space
@@ -41,10 +42,10 @@ def told(installed: Live) -> Iterator[list[str]]:
 def training() -> dict[str, Any]:
     """A job of two workers with what the cluster calls a GPU, long enough to tell where its time goes."""
     spec = {
-        "workers": {"replicas": 2, "resources": {"limits": {"nvidia.com/gpu": 1}}},
+        "workers": {"replicas": 2, "resources": {"limits": {"nvidia.com/gpu": 1}}, "template": paced.TEMPLATE},
         "pipeline": {
             "data": {"source": "fashion-mnist", "transforms": [{"normalize": {}}], "limit": {"train": 20_000}},
-            "model": {"name": "cnn"},
+            "model": paced.MODEL,
             "train": {"epochs": 2, "globalBatchSize": 64},
         },
         "checkpoint": {"everySeconds": 2},
@@ -54,7 +55,9 @@ def training() -> dict[str, Any]:
 
 def test_every_panel_has_data_and_every_rule_works(space: Space, told: list[str], tmp_path: Any) -> None:
     with prometheus(tmp_path, told) as server:
-        space.apply(training(), script_job("fails", "raise SystemExit(1)", replicas=1, backoffLimit=1))
+        space.apply(
+            paced.config_map(), training(), script_job("fails", "raise SystemExit(1)", replicas=1, backoffLimit=1)
+        )
         with pytest.raises(JobFailedError):
             space.client.wait("fails", timeout=120)
         space.client.wait("told", timeout=200)

@@ -9,6 +9,7 @@ import pytest
 
 from dltrain.api.parse import parse_job
 from tests.cluster.host import wait_for
+from tests.cluster.images import TRAINER
 from tests.e2e.jobs import example, reader
 from tests.e2e.live import Space
 
@@ -31,6 +32,9 @@ def test_a_resumed_job_goes_on_from_its_checkpoint_and_does_every_step_once(spac
     suspended = space.await_job("fashion-cnn", "is suspended", lambda job: job.status.phase == "Suspended")
     wait_for("the pods to go", lambda: not space.pods("fashion-cnn"), 60)
     assert suspended.status.is_true("Suspended")
+    kept = list(client.logs("fashion-cnn", rank=1, image=TRAINER.name))
+    assert kept, "what the storage keeps, for the pods have gone"
+    assert {line[:9] for line in kept} == {"[rank 1] "}
     client.resume("fashion-cnn")
     finished = client.wait("fashion-cnn", timeout=180)
     assert (finished.status.attempt, finished.status.restarts.total) == (2, 0)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
 from dltrain_trainer.data.sampler import Sampler
+from tests import paced
 from tests.e2e.jobs import example, reader
 from tests.e2e.live import Space
 
@@ -47,11 +48,12 @@ class Account:
 
 
 def counted_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **spec: Any) -> DLTrainJob:
-    """A small training in fp32 with checkpoints every second."""
+    """A small training in fp32 with checkpoints every second, and steps that take a while on any machine."""
     job = example("01-fashion-cnn")
     job["metadata"]["name"] = name
-    job["spec"]["workers"] = {"replicas": replicas}
+    job["spec"]["workers"] = {"replicas": replicas, "template": paced.TEMPLATE}
     pipeline = job["spec"]["pipeline"]
+    pipeline["model"] = paced.MODEL
     pipeline["data"]["limit"] = {"train": SAMPLES, "test": 2000}
     pipeline["train"] |= {"epochs": epochs, "globalBatchSize": BATCH, "seed": SEED}
     job["spec"] |= {"checkpoint": {"everySeconds": 1}, **spec}
@@ -59,8 +61,8 @@ def counted_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **
 
 
 def submit(space: Space, job: DLTrainJob) -> None:
-    """Submit a counted job, and its storage where it is not there yet."""
-    space.apply(example("01-fashion-cnn", "storage.yaml"))
+    """Submit a counted job, and its storage and its model where they are not there yet."""
+    space.apply(example("01-fashion-cnn", "storage.yaml"), paced.config_map())
     space.client.submit(job)
 
 

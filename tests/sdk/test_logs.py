@@ -7,14 +7,18 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dltrain import logs
+from dltrain.bucket.folder import BucketFolder
+from dltrain.bucket.system import CONFIGURATION
 from dltrain.client import Client
-from dltrain.errors import ClusterError, NotFoundError, SpecError
+from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
+from tests.buckets import BUCKET, BucketServer
 from tests.sdk.builders import condition, document
 from tests.sdk.fake_api import FakeApi, Reply, failure
 
@@ -155,6 +159,74 @@ def test_what_is_stored_is_told_where_the_pods_have_gone(
     ended["status"] = {"conditions": [condition("Failed")], "failure": failed}
     fake_api.routes |= {JOB: lambda _: Reply(ended), PODS: lambda _: pods()}
     assert list(either_fake.logs("a", **options)) == expected
+
+
+@pytest.fixture
+def in_a_bucket(fake_api: FakeApi, buckets: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """A failed job without pods, whose bucket has the logs of eleven attempts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", buckets.address)
+    folder = BucketFolder(f"s3://{BUCKET}/team/a-12345678")
+    for name, text in STORED.items():
+        (tmp_path / "file").write_text(text)
+        folder.put(tmp_path / "file", name)
+    ended = job(uid="123456789", replicas=6)
+    ended["spec"]["storage"] = {"uri": f"s3://{BUCKET}/team"}
+    failed = {"reason": "UserError", "rank": 1, "log": "ValueError"}
+    ended["status"] = {
+        "conditions": [condition("Failed")],
+        "failure": failed,
+        "attempt": 11,
+        "completionTime": "2026-03-01T12:00:00Z",
+    }
+    fake_api.routes |= {JOB: lambda _: Reply(ended), PODS: lambda _: pods()}
+    return fake_api
+
+
+STORED = {
+    "logs/attempt-11/rank-10.log": "ten\n",
+    "logs/attempt-11/rank-2.log": "two\n[rank 2] more\n",
+    "logs/attempt-9/rank-0.log": "before\n",
+    "results.json": "{}",
+}
+
+
+@pytest.mark.usefixtures("in_a_bucket")
+@pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({}, ["[rank 0] before", "[rank 2] two", "[rank 2] more", "[rank 10] ten"], id="all"),
+        pytest.param({"tail": 2}, ["[rank 2] more", "[rank 10] ten"], id="the last"),
+        pytest.param({"rank": 2}, ["[rank 2] two", "[rank 2] more"], id="of a rank"),
+        pytest.param({"since": 60}, [], id="of a minute ago"),
+        pytest.param({"stored": False}, ["[rank 1] ValueError"], id="of the status"),
+    ],
+)
+def test_what_the_storage_keeps_is_told_where_the_pods_have_gone(
+    either_fake: Any, options: dict[str, Any], expected: list[str], follow: bool
+) -> None:
+    assert list(either_fake.logs("a", follow=follow, **options)) == expected
+
+
+def test_what_the_status_keeps_is_told_where_the_storage_is_away_too(
+    in_a_bucket: FakeApi, either_fake: Any, buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
+    buckets.fault = lambda _method, _path: "busy"
+    first, second = either_fake.logs("a")
+    assert first.startswith(
+        "[dltrain] only the last lines of the rank that failed, for the storage cannot be read: s3:"
+    )
+    assert second == "[rank 1] ValueError"
+
+
+def test_a_storage_that_is_away_is_an_error_where_the_status_keeps_nothing(
+    in_a_bucket: FakeApi, either_fake: Any, buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
+    buckets.fault = lambda _method, _path: "busy"
+    with pytest.raises(StorageError, match="cannot be reached"):
+        list(either_fake.logs("a", 0))
 
 
 @pytest.mark.usefixtures("two_pods")

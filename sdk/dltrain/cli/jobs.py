@@ -61,17 +61,20 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has finished.")] = False,
     tail: Annotated[int | None, typer.Option(metavar="N", help="Only the last N lines of the past.", min=0)] = None,
     since: Annotated[float | None, typer.Option(metavar="SECONDS", help="Only lines since then.", min=0)] = None,
+    image: Annotated[str, typer.Option(metavar="IMAGE", help="Of the pod that reads a volume.")] = "",
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print the output of a job's ranks, by time.
 
-    Where its pods have gone, what is stored of it.
+    Where its pods have gone, the last lines of each rank that its storage
+    keeps, read as `dltrain artefacts` reads it.
 
     Example: dltrain logs fashion-cnn --rank 1 --follow
     """
-    for line in client_of(namespace, context, kubeconfig).logs(name, rank, follow=follow, tail=tail, since=since):
+    client = client_of(namespace, context, kubeconfig)
+    for line in client.logs(name, rank, follow=follow, tail=tail, since=since, image=image):
         typer.echo(line)
 
 

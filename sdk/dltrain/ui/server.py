@@ -121,7 +121,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     async def told(client: AsyncClient) -> AsyncIterator[tuple[str, Any]]:
         name = request.match_info["name"]
         job = await client.get(name)
-        async for line in client.logs(name, tail=TAIL, follow=not job.status.finished):
+        async for line in client.logs(name, tail=TAIL, follow=not job.status.finished, stored=False):
             yield "line", line
         yield "end", None
 

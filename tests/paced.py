@@ -1,0 +1,53 @@
+"""A CNN whose steps take a while: what a test breaks half-way through a training is half-way on the fastest machine, too.
+
+It is a model of the user's own, `paced:cnn`: tests put this file where a job's modules are looked for.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from torch import nn
+
+from dltrain.api.model import Model
+from dltrain_trainer.models.zoo import build
+
+MODEL: Final[dict[str, Any]] = {"name": "paced:cnn"}
+"""The model as a job names it."""
+TEMPLATE: Final[dict[str, Any]] = {
+    "spec": {
+        "containers": [
+            {
+                "name": "worker",
+                "env": [{"name": "PYTHONPATH", "value": "/paced"}],
+                "volumeMounts": [{"name": "paced", "mountPath": "/paced", "readOnly": True}],
+            }
+        ],
+        "volumes": [{"name": "paced", "configMap": {"name": "paced"}}],
+    }
+}
+"""Pods that find it."""
+
+
+def config_map() -> dict[str, Any]:
+    """What such pods mount."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "paced"}, "data": {"paced.py": source()}}
+
+
+def source() -> str:
+    """This file."""
+    return Path(__file__).read_text()
+
+
+def cnn(shape: tuple[int, ...], outputs: int, milliseconds: float = 20) -> nn.Module:
+    """The zoo's CNN; each of its forward passes in training takes so much longer."""
+
+    def wait(module: nn.Module, _: Any) -> None:
+        if module.training:
+            time.sleep(milliseconds / 1000)
+
+    model = build(Model(name="cnn"), shape, outputs, seed=0)
+    model.register_forward_pre_hook(wait)
+    return model
