@@ -1,4 +1,4 @@
-"""A CNN whose steps take a while: what a test breaks half-way through a training is half-way on the fastest machine, too.
+"""A CNN whose steps take a while: half-way through a training is half-way on the fastest machine, too.
 
 It is a model of the user's own, `paced:cnn`: tests put this file where a job's modules are looked for.
 """

@@ -122,7 +122,7 @@ class AsyncClient:
         """Delete a job and all that belongs to it; see Client.delete."""
         await self._run(verbs.delete(self.namespace, name, propagation, wait=wait, timeout=timeout))
 
-    async def logs(
+    async def logs(  # noqa: PLR0913 - what a user may ask for
         self,
         name: str,
         rank: int | None = None,
@@ -137,8 +137,10 @@ class AsyncClient:
         options = LogOptions(rank, follow, tail, since)
         job = await self._run(verbs.logged_job(self.namespace, name, options))
 
+        kubeconfig = Path(self._kubeconfig) if self._kubeconfig else None
+
         def storage() -> Sequence[str]:
-            return stored_logs(connect(self._context, self._kubeconfig), job, rank, image)
+            return stored_logs(connect(self._context, kubeconfig), job, rank, image)
 
         async for line in self._iterate(verbs.logs(job, options, storage if stored else None)):
             yield line

@@ -237,7 +237,7 @@ class Client:
         """
         self._run(verbs.delete(self.namespace, name, propagation, wait=wait, timeout=timeout))
 
-    def logs(
+    def logs(  # noqa: PLR0913 - what a user may ask for
         self,
         name: str,
         rank: int | None = None,

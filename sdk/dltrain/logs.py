@@ -116,10 +116,7 @@ class LogReader:
         except DLTrainError as error:
             if not kept:
                 raise
-            return [
-                f"[dltrain] only the last lines of the rank that failed, for the storage cannot be read: {error}",
-                *kept,
-            ]
+            return [f"[dltrain] these lines are all that the status has; the storage cannot be read: {error}", *kept]
         return found or kept
 
     def _merged(self, pods: Sequence[Pod], tail: int | None, kept: deque[str]) -> Program[None]:

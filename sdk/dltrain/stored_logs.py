@@ -1,4 +1,4 @@
-"""The output that a job's storage keeps: the last lines of each rank of the newest attempts, when the pods have gone."""
+"""The output that a job's storage keeps, for when its pods have gone: each rank's last lines in the newest attempts."""
 
 from __future__ import annotations
 

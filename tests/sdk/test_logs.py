@@ -214,9 +214,7 @@ def test_what_the_status_keeps_is_told_where_the_storage_is_away_too(
     monkeypatch.setitem(CONFIGURATION, "retries", {"max_attempts": 1})
     buckets.fault = lambda _method, _path: "busy"
     first, second = either_fake.logs("a")
-    assert first.startswith(
-        "[dltrain] only the last lines of the rank that failed, for the storage cannot be read: s3:"
-    )
+    assert first.startswith("[dltrain] these lines are all that the status has; the storage cannot be read: s3:")
     assert second == "[rank 1] ValueError"
 
 
