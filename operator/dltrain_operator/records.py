@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
+from dltrain_operator.kueue import ADMISSION_GATE, GROUP_LABEL, QUEUE_LABEL
 
 Object = Mapping[str, Any]
 """An API object as JSON values."""
@@ -180,7 +181,7 @@ def pod_record(pod: Object) -> PodRecord | None:
         exit_code=ended.get("exitCode"),
         ended_at=moment(ended.get("finishedAt")),
         account=ended.get("message", "") if index == 0 else "",
-        trouble=pod_trouble(status, worker),
+        trouble=queued(pod) or pod_trouble(status, worker),
         started_at=moment(worker.get("running", {}).get("startedAt")),
         unreachable=is_unreachable(status),
         disruption=disruption_of(status),
@@ -262,6 +263,15 @@ def disruption_of(status: Object) -> str:
     """Why a pod is disrupted; empty if it is not. KEP-3329."""
     target = condition(status, "DisruptionTarget")
     return str(target.get("reason", "")) if target.get("status") == "True" else ""
+
+
+def queued(pod: Object) -> str:
+    """That a pod waits in a queue of Kueue, and where the queue's own reason is; empty if it does not."""
+    if all(gate["name"] != ADMISSION_GATE for gate in pod.get("spec", {}).get("schedulingGates", ())):
+        return ""
+    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
+    queue, group = labels.get(QUEUE_LABEL, ""), labels.get(GROUP_LABEL, "")
+    return f"waits in the queue {queue} to be admitted; `kubectl describe workload {group}` has its reason"
 
 
 def pod_trouble(status: Object, worker: Object) -> str:

@@ -66,14 +66,16 @@ MODULES: Final = (
     ),
 )
 
+KUEUE: Final = Module("sigs.k8s.io/kueue", "v0.15.0", {"kueue": "cmd/kueue"})
 TOOLS: Final = (
     Module("helm.sh/helm/v4", "v4.3.1", {"helm": "cmd/helm"}),
     Module("github.com/yannh/kubeconform", "v0.8.0", {"kubeconform": "cmd/kubeconform"}),
     Module(
         "github.com/prometheus/prometheus", "v0.316.0", {name: f"cmd/{name}" for name in ("prometheus", "promtool")}
     ),
+    KUEUE,
 )
-"""What the tests of the chart call; the cluster itself does not need them."""
+"""What tests call or run; the cluster itself does not need them."""
 
 DEBIAN_PACKAGES: Final = {
     "runc": "runc",

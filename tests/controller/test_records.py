@@ -150,6 +150,23 @@ def test_why_a_pod_does_not_run(status: dict[str, Any], trouble: str) -> None:
     assert record.trouble == trouble
 
 
+def test_a_pod_in_a_queue_says_so_and_where_the_reason_is() -> None:
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates"}
+    given = pod_object({"conditions": [gated]})
+    labels = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/pod-group-name": "a-1"}
+    given["metadata"]["labels"] |= labels
+    given["spec"] = {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}
+    record = pod_record(given)
+    assert record is not None
+    assert record.trouble == (
+        "waits in the queue research to be admitted; `kubectl describe workload a-1` has its reason"
+    )
+    other = given | {"spec": {"schedulingGates": [{"name": "example.com/mine"}]}}
+    record = pod_record(other)
+    assert record is not None
+    assert record.trouble == "SchedulingGated: gates"
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

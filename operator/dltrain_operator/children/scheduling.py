@@ -9,8 +9,8 @@ from dltrain import names
 from dltrain.api.job import DLTrainJob
 from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest
+from dltrain_operator.kueue import GROUP_LABEL, QUEUE_LABEL, TOTAL_ANNOTATION
 
-KUEUE: Final = "kueue.x-k8s.io"
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -73,8 +73,8 @@ def queue_metadata(job: DLTrainJob) -> Manifest:
         return {}
     return {
         "labels": {
-            f"{KUEUE}/queue-name": queue,
-            f"{KUEUE}/pod-group-name": f"{job.name}-{job.metadata.uid[:8]}",
+            QUEUE_LABEL: queue,
+            GROUP_LABEL: f"{job.name}-{job.metadata.uid[:8]}",
         },
-        "annotations": {f"{KUEUE}/pod-group-total-count": str(job.spec.workers.replicas)},
+        "annotations": {TOTAL_ANNOTATION: str(job.spec.workers.replicas)},
     }
