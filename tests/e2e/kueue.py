@@ -21,6 +21,7 @@ from tests.cluster.versions import KUEUE
 from tests.e2e.live import Live
 
 SYSTEM: Final = "kueue-system"
+MANAGER: Final = "deployment/kueue-controller-manager"
 IMAGE: Final = "docker.io/testcluster/kueue"
 API: Final = "kueue.x-k8s.io/v1beta2"
 CONFIGURATION: Final = {
@@ -54,34 +55,24 @@ def kueue(live: Live, cluster: Cluster) -> Iterator[None]:
         helm = (program("helm"), "--namespace", SYSTEM)
         chart = Path(download(KUEUE, os.environ)["Dir"]) / "charts" / "kueue"
         try:
-            call(
-                *helm,
-                "install",
-                "kueue",
-                chart,
-                "--create-namespace",
-                f"--values={folder}/values.yaml",
-                env=environment,
-            )
-            rollout = ("rollout", "status", "deployment/kueue-controller-manager", "--timeout=180s")
-            live.kubectl("-n", SYSTEM, *rollout)
-            wait_for(
-                "Kueue's webhooks",
-                lambda: live.kubectl(
-                    "apply", "--dry-run=server", "-f", "-", check=False, text=yaml.safe_dump(flavor())
-                ),
-                120,
-            )
+            options = ("--create-namespace", f"--values={folder}/values.yaml")
+            call(*helm, "install", "kueue", chart, *options, env=environment)
+            live.kubectl("-n", SYSTEM, "rollout", "status", MANAGER, "--timeout=180s")
+            wait_for("Kueue's webhooks", lambda: is_answered(live), 120)
             yield
         except BaseException as error:
-            error.add_note(live.kubectl("-n", SYSTEM, "get", "pods,endpointslices", "-o", "wide", check=False))
-            error.add_note(
-                live.kubectl("-n", SYSTEM, "logs", "deployment/kueue-controller-manager", "--tail=60", check=False)
-            )
+            error.add_note(live.kubectl("-n", SYSTEM, "describe", "pods", check=False))
+            error.add_note(live.kubectl("-n", SYSTEM, "logs", MANAGER, "--tail=60", check=False))
             raise
         finally:
             call(*helm, "uninstall", "kueue", "--wait", check=False, env=environment)
             live.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait", "--timeout=90s")
+
+
+def is_answered(live: Live) -> bool:
+    """Whether the API server reaches Kueue's webhooks, with certificates that it trusts."""
+    text = yaml.safe_dump(flavor())
+    return bool(live.kubectl("create", "--dry-run=server", "-o", "name", "-f", "-", check=False, text=text))
 
 
 def load_image(cluster: Cluster, folder: Path) -> None:

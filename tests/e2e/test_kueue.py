@@ -1,4 +1,4 @@
-"""Jobs wait for quota in queues of a real Kueue, give it up for something more important, and go on from their checkpoint."""
+"""Jobs wait in queues of a real Kueue, give way to what is more important, and go on from their checkpoint."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ def queued(job: dict[str, Any], queue: str, level: str) -> dict[str, Any]:
 def waits(job: DLTrainJob) -> bool:
     """Whether a job says that it waits in its queue."""
     running = job.status.condition("Running")
-    return (
-        running is not None and f"waits in the queue {job.spec.scheduling.queue_name} to be admitted" in running.message
-    )
+    told = f"waits in the queue {job.spec.scheduling.queue_name} to be admitted"
+    return running is not None and told in running.message
 
 
 @pytest.mark.usefixtures("queues")
@@ -62,9 +61,7 @@ def test_a_job_waits_for_quota_yields_to_a_more_important_one_and_goes_on(space:
 
     go(space, "first", (0, 1), (1, 1))
     space.await_job("first", "succeeds", lambda job: job.status.phase == "Succeeded")
-    space.await_job(
-        "second", "trains, and has a checkpoint", lambda job: steps_done(job) > 0 and job.status.checkpoint, 120
-    )
+    space.await_job("second", "trains", lambda job: steps_done(job) > 0 and job.status.checkpoint, 120)
 
     space.apply(queued(script_job("urgent", PATIENT), "product", "high"))
     space.await_job("urgent", "runs", lambda job: job.status.phase == "Running", 120)
