@@ -28,6 +28,7 @@ from tests.cluster.pki import make_pki
 from tests.cluster.store import Store
 
 VOLUMES: Final = 12
+SHARED_SIZE: Final = "4g"
 
 
 class Cluster:
@@ -39,6 +40,8 @@ class Cluster:
         self.pki = self.run / "pki"
         self.kubeconfig = self.pki / "admin.kubeconfig"
         self.audit_log = self.run / "audit.log"
+        self.shared = self.run / "shared"
+        """A file system of its own with the volumes of all nodes: it can be full without harm to the machine."""
         self.control = self.machine("control")
         self.store = Store(state)
 
@@ -89,6 +92,8 @@ class Cluster:
         for node in nodes:  # all of them first: each node's routes name the others
             self.machine(node).home.mkdir(parents=True)
         (self.run / "resolv.conf").touch()
+        self.shared.mkdir()
+        call("mount", "-t", "tmpfs", "-o", f"size={SHARED_SIZE},mode=755", "dltrain-shared", self.shared)
         make_pki(self.pki, nodes)
         timed("control plane", lambda: self._start_control(audit))
         timed(f"{count} nodes", lambda: self._start_nodes(nodes, gpus))
@@ -123,8 +128,8 @@ class Cluster:
 
     def _shared_folder(self, index: int) -> Path:
         """A folder that any user may write to, as on a file server: pods run as nobody in particular."""
-        folder = self.run / "shared" / str(index)
-        folder.mkdir(parents=True)
+        folder = self.shared / str(index)
+        folder.mkdir()
         folder.chmod(0o777)
         return folder
 
@@ -167,6 +172,8 @@ class Cluster:
         disconnect_host()
         for root in hierarchies():
             remove_empty(root / PREFIX)
+        while self.shared.is_mount():
+            call("umount", self.shared)
         if self.run.exists():
             shutil.rmtree(self.run)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -94,6 +96,64 @@ def api_server(scene: Scene, _: ExitStack) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+def disk_full(scene: Scene, _: ExitStack) -> None:
+    """The storage has no room for 10 seconds."""
+    shared = scene.cluster.shared
+    filler = shared / "filler"
+    ends = time.monotonic() + 10
+    with filler.open("wb") as file:
+        try:
+            while time.monotonic() < ends:  # what the job frees meanwhile is taken, too
+                room = os.statvfs(shared)
+                if room.f_bavail:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), room.f_bavail * room.f_frsize)
+                time.sleep(0.05)
+        finally:
+            filler.unlink()
+
+
+def out_of_memory(scene: Scene, _: ExitStack) -> None:
+    """A member's pod reaches its memory limit: the kernel chooses whom it ends."""
+    rank = scene.await_process(1, RANK)
+    group = memory_group(rank.pid)
+    limit, kills = group / "memory.limit_in_bytes", out_of_memory_kills(group)
+    before = limit.read_text()
+    limit.write_text(str(int((group / "memory.usage_in_bytes").read_text()) + HEADROOM))
+    hog = subprocess.Popen([sys.executable, "-c", HOG, str(group / "cgroup.procs"), str(4 * HEADROOM)])
+    try:
+        wait_for("the kernel to end something", lambda: out_of_memory_kills(group) > kills, 30, pause=0.02)
+    finally:
+        hog.kill()
+        hog.wait()
+        if group.exists():
+            limit.write_text(before)
+
+
+HEADROOM: Final = 64 * 1024 * 1024
+HOG: Final = """
+import sys, time
+from pathlib import Path
+Path("/proc/self/oom_score_adj").write_text("-1000")  # it is the pod's own processes that are chosen from
+Path(sys.argv[1]).write_text("0")
+room = bytearray(int(sys.argv[2]))
+room[::4096] = b"x" * len(room[::4096])
+time.sleep(60)
+"""
+
+
+def memory_group(pid: int) -> Path:
+    """The control group that bounds the memory of a process (cgroups version 1)."""
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    (where,) = (path for _, controllers, path in lines if controllers == "memory")
+    return Path(f"/sys/fs/cgroup/memory{where}")
+
+
+def out_of_memory_kills(group: Path) -> int:
+    """How many processes of a group the kernel has ended for want of memory."""
+    lines = (line.split() for line in (group / "memory.oom_control").read_text().splitlines())
+    return int(next(value for name, value in lines if name == "oom_kill"))
+
+
 @contextmanager
 def severed(scene: Scene) -> Iterator[None]:
     """The nodes of the two workers do not reach each other's pods; both reach the API server."""
@@ -130,6 +190,8 @@ FAULTS: Final = (
     Fault("api-server-30s", api_server, restarts=False),
     Fault("cut-5s", cut(5), restarts=False),
     Fault("cut-60s", cut(60)),
+    Fault("disk-full", disk_full),
+    Fault("out-of-memory", out_of_memory),
 )
 
 
