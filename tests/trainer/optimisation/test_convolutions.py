@@ -42,16 +42,27 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
     return shapes
 
 
-@pytest.mark.parametrize(
-    ("layer", "size"),
-    [
-        pytest.param(nn.Conv2d(64, 32, 3, padding=1, bias=False), (7, 7), id="3 x 3"),
-        pytest.param(nn.Conv2d(64, 48, 3, stride=2, padding=1), (15, 11), id="stride and bias"),
-        pytest.param(nn.Conv2d(512, 32, 1, stride=2), (7, 7), id="1 x 1"),
-        pytest.param(nn.Conv2d(64, 32, (3, 5), stride=(2, 1), padding=(0, 2)), (8, 8), id="unequal sides"),
-        pytest.param(nn.Conv2d(64, 32, 4), (4, 4), id="one pixel"),
-    ],
-)
+@pytest.fixture(params=[True, False], ids=["AVX-512", "other processors"])
+def wide(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the processor counts as one with AVX-512, as far as choices go."""
+    known = "AVX512" if request.param else "AVX2"
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: known)
+    return bool(request.param)
+
+
+LAYERS = [
+    pytest.param(nn.Conv2d(64, 32, 3, padding=1, bias=False), (7, 7), id="3 x 3"),
+    pytest.param(nn.Conv2d(64, 48, 3, stride=2, padding=1), (15, 11), id="stride and bias"),
+    pytest.param(nn.Conv2d(512, 32, 1, stride=2), (7, 7), id="1 x 1"),
+    pytest.param(nn.Conv2d(64, 32, (3, 5), stride=(2, 1), padding=(0, 2)), (8, 8), id="unequal sides"),
+    pytest.param(nn.Conv2d(64, 48, (3, 5), stride=(2, 1), padding=(0, 2)), (5, 4), id="unequal sides, very few"),
+    pytest.param(nn.Conv2d(64, 32, 3, stride=3, padding=1), (8, 10), id="windows that do not reach the end"),
+    pytest.param(nn.Conv2d(64, 32, 4), (4, 4), id="one pixel"),
+]
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(("layer", "size"), LAYERS)
 def test_results_and_gradients_are_those_of_torch(
     layer: nn.Conv2d, size: tuple[int, int], computed: list[Sequence[int]]
 ) -> None:
@@ -64,7 +75,31 @@ def test_results_and_gradients_are_those_of_torch(
         found = gradients(layer, x)
     assert computed == [tuple(layer.weight.shape)]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(found[0], expected[0])
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(("layer", "size"), LAYERS)
+def test_under_autocast_they_are_those_of_bf16(
+    layer: nn.Conv2d, size: tuple[int, int], computed: list[Sequence[int]]
+) -> None:
+    torch.manual_seed(1)
+    layer = layer.to(memory_format=torch.channels_last)
+    x = images(5, layer.in_channels, *size)
+    exact = gradients(layer, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        theirs = gradients(layer, x)
+        assert computed == []
+        with FewPixels():
+            ours = gradients(layer, x)
+    assert computed == [tuple(layer.weight.shape)]
+    assert [each.dtype for each in ours] == [each.dtype for each in theirs]
+    for mine, other, right in zip(ours, theirs, exact, strict=True):
+        assert worst(mine, right) <= max(2 * worst(other, right), 0.01)
+
+
+def worst(found: Tensor, right: Tensor) -> float:
+    """The largest difference, as a share of the largest number."""
+    return float((found.float() - right).abs().max() / right.abs().max())
 
 
 @pytest.mark.parametrize(
@@ -101,5 +136,5 @@ def test_frozen_weights_cost_nothing(computed: list[Sequence[int]]) -> None:
 
 def test_only_models_with_such_convolutions_run_in_it() -> None:
     ordinary = torch.no_grad
-    assert few_pixels(nn.Sequential(nn.Conv2d(64, 32, 3), nn.ReLU()), ordinary) is FewPixels
+    assert few_pixels(nn.Sequential(nn.Conv2d(64, 32, 3), nn.ReLU()), ordinary) is not ordinary
     assert few_pixels(nn.Sequential(nn.Conv2d(1, 32, 3), nn.Linear(4, 4)), ordinary) is ordinary

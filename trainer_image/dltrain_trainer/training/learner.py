@@ -71,7 +71,7 @@ def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Commu
     device = next(model.parameters()).device
     has_penalty = settings.l1 > 0 or settings.l2 > 0
     cast = casting(precision, device)
-    if precision == "fp32" and device.type == "cpu" and not train.compile:
+    if precision != "fp16" and device.type == "cpu" and not train.compile:
         cast = few_pixels(model, cast)
     return Learner(
         model=model,
