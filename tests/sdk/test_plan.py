@@ -58,6 +58,7 @@ def said(findings: Any) -> list[str]:
 
 SHORT: Final = "warn nodes: a pod asks for 8 nvidia.com/gpu:"
 QUOTA: Final = named("team", spec={}, status={"hard": {f"requests.{GPU}": "16"}, "used": {f"requests.{GPU}": "8"}})
+LOW: Final = {"scopeName": "PriorityClass", "operator": "In", "values": ["low"]}
 CASES: Final = [
     pytest.param(gpu_job(), cluster(), ["ok nodes: all 2 pods fit: 1 on n1, 1 on n2"], id="room"),
     pytest.param(gpu_job(1), cluster(), ["ok nodes: the pod fits: 1 on n1, 1 on n2"], id="one pod"),
@@ -204,6 +205,27 @@ CASES: Final = [
     ),
     pytest.param(
         gpu_job(),
+        cluster(
+            quotas=[
+                named("low", spec={"hard": {"pods": 0}, "scopeSelector": {"matchExpressions": [LOW]}}),
+                named("high", spec={"hard": {"pods": 1}, "scopes": ["PriorityClass"]}),
+            ],
+            priorityClasses=[named("normal", globalDefault=True)],
+        ),
+        [
+            "ok nodes: all 2 pods fit: 1 on n1, 1 on n2",
+            "fail quota: high: 1 of 1 pods are left, and the job takes 2",
+        ],
+        id="quotas of priorities, of which the default one counts",
+    ),
+    pytest.param(
+        gpu_job(1),
+        cluster(pods=[pod("n1", 0, **{"dltrain.io/job-name": "a"})]),
+        ["ok nodes: the pod fits: 1 on n1, 1 on n2"],
+        id="a job of this name in another namespace",
+    ),
+    pytest.param(
+        gpu_job(),
         cluster(pods=FORBIDDEN),
         [
             "warn nodes: counted as empty, for pods cannot be read: it is forbidden",
@@ -242,6 +264,32 @@ def test_what_is_not_well_has_a_remedy(wanted: DLTrainJob, facts: Facts, expecte
     assert [one for one in plan_of(wanted, facts).findings if (one.level == "ok") == bool(one.remedy)] == []
 
 
+WAIT: Final = "wait until other jobs end, or let an administrator raise it"
+REMEDIES: Final = [
+    pytest.param(gpu_job(), cluster(pods=[pod("n1", 8)]), "nodes", "wait until pods there end", id="full nodes"),
+    pytest.param(
+        gpu_job(1, 16),
+        cluster(),
+        "nodes",
+        "no node is that large: ask for less, or add larger ones",
+        id="small nodes",
+    ),
+    pytest.param(gpu_job(2), cluster(quotas=[QUOTA]), "quota", WAIT, id="a full quota"),
+    pytest.param(
+        gpu_job(3),
+        cluster(quotas=[QUOTA]),
+        "quota",
+        "ask for less, or let an administrator raise it",
+        id="a small quota",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "facts", "check", "remedy"), REMEDIES)
+def test_one_waits_only_for_what_can_come(wanted: DLTrainJob, facts: Facts, check: str, remedy: str) -> None:
+    assert [each.remedy for each in plan_of(wanted, facts).findings if each.check == check][-1] == remedy
+
+
 def test_pods_on_the_nodes_network_take_a_node_each() -> None:
     allowed = profile("open", allow={"podSecurity": "privileged"}, template={"spec": {"hostNetwork": True}})
     found = plan_of(gpu_job(2, 1, profile="open"), cluster(nodes=[node("n1")], profiles=[allowed]))
@@ -268,7 +316,7 @@ def test_the_default_profile_of_the_namespace_is_laid_under_the_job() -> None:
     ("facts", "verdict"),
     [
         pytest.param(cluster(), "yes", id="yes"),
-        pytest.param(cluster(nodes=FORBIDDEN), "yes, as far as can be read, which nodes cannot", id="perhaps"),
+        pytest.param(cluster(nodes=FORBIDDEN), "yes, as far as is known: nodes cannot be read", id="perhaps"),
         pytest.param(cluster(nodes=[], pods=FORBIDDEN, operators=[]), "no: operator, nodes", id="no"),
     ],
 )
@@ -330,6 +378,12 @@ def test_both_clients_plan_with_typed_findings(either_fake: Any, small: FakeApi)
         small.asked
     )
     assert not [where for where, _ in small.asked if where.split()[0] != "GET" and "selfsubject" not in where]
+
+
+def test_the_jobs_own_namespace_counts(fake_client: Any, small: FakeApi) -> None:
+    found = fake_client.plan(job({"command": ["x"]}, namespace="research"))
+    assert found.job.namespace == "research"
+    assert "GET /api/v1/namespaces/research/resourcequotas" in [where for where, _ in small.asked]
 
 
 def test_a_cluster_out_of_reach_is_an_error(either_fake: Any, fake_api: FakeApi) -> None:
@@ -434,8 +488,9 @@ def test_a_profile_from_a_file_stands_before_those_of_the_cluster(
     serve(small, "/apis/dltrain.io/v1alpha1/dltrainprofiles", [profile("theirs", default=True, image="theirs:1")])
     ours = tmp_path / "profile.yaml"
     ours.write_text(yaml.safe_dump(profile("ours", image="ours:1")))
-    assert "Image:      theirs:1\n" in on_small("plan", str(file), "--cluster").out
-    assert "Image:      ours:1\n" in on_small("plan", str(file), "--cluster", "--profile", str(ours)).out
+    assert "Profile:    theirs\nImage:      theirs:1\n" in on_small("plan", str(file), "--cluster").out
+    done = on_small("plan", str(file), "--cluster", "--profile", str(ours))
+    assert "Profile:    ours\nImage:      ours:1\n" in done.out
 
 
 def test_a_cluster_that_does_not_answer_has_the_exit_code_of_clusters(

@@ -55,7 +55,7 @@ class JobPlan:
         """Whether it fits, in a few words."""
         if self.blocked_by:
             return f"no: {', '.join(self.blocked_by)}"
-        return f"yes, as far as can be read, which {', '.join(self.unread)} cannot" if self.unread else "yes"
+        return f"yes, as far as is known: {', '.join(self.unread)} cannot be read" if self.unread else "yes"
 
 
 def planned(namespace: str, wanted: DLTrainJob) -> Program[JobPlan]:
