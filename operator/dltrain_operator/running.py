@@ -11,12 +11,10 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import JobStatus
 from dltrain.names import HASH_ANNOTATION, pod_name
 from dltrain_operator.actions import NewPod, Plan, Target, with_status
-from dltrain_operator.children.config_map import job_config_map
 from dltrain_operator.children.gang import in_gang, pod_group
-from dltrain_operator.children.metadata import Manifest, hashed
-from dltrain_operator.children.network_policy import worker_network_policy
+from dltrain_operator.children.lasting import lasting_children
+from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.children.pod import Place, worker_pod
-from dltrain_operator.children.service import worker_service
 from dltrain_operator.ending import deadline_of, read_account, startup_deadline_of
 from dltrain_operator.events import JobEvent
 from dltrain_operator.losses import avoided_nodes, loss_of, silent_pods, with_losses
@@ -227,7 +225,7 @@ def replacement_event(job: DLTrainJob, seat: Seat) -> JobEvent:
 
 def missing_children(job: DLTrainJob, observed: Observed, site: Site) -> tuple[Manifest, ...]:
     """The children that do not exist, or were last given another content."""
-    wanted = map(hashed, (job_config_map(job), worker_service(job), worker_network_policy(job, site.namespace)))
+    wanted = lasting_children(job, site.namespace)
     return tuple(manifest for manifest in wanted if not is_applied(manifest, observed))
 
 

@@ -14,10 +14,9 @@ import kopf
 from dltrain import names
 from dltrain_operator.apply import PAGE, Access
 from dltrain_operator.gangs import Choice
+from dltrain_operator.site import DEFAULT_IMAGE, DEFAULT_NAMESPACE
 from dltrain_operator.traceless import NoDiffBase, NoProgress
 
-DEFAULT_IMAGE: Final = "dltrain/trainer:0.1.0"
-DEFAULT_NAMESPACE: Final = "dltrain-system"
 SELECTED: Final = (
     ("v1", "pods"),
     ("v1", "configmaps"),

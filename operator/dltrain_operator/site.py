@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from dltrain_operator.children.gang import GangScheduler
+
+DEFAULT_IMAGE: Final = "dltrain/trainer:0.1.0"
+DEFAULT_NAMESPACE: Final = "dltrain-system"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -78,6 +78,34 @@ def bucket_of(job: DLTrainJob, uri: str) -> BucketFolder:
     if os.environ.get("AWS_ENDPOINT_URL"):  # the job's may be a name of the cluster's own
         settings = settings.model_copy(update={"endpoint": None})
     return BucketFolder(uri, settings)
+
+
+def copied(cluster: Cluster, job: DLTrainJob, folder: Path, image: Callable[[], str]) -> list[Path]:
+    """Copy a job's artefacts from wherever they are.
+
+    Args:
+        cluster: the connection.
+        job: the job.
+        folder: where to.
+        image: says which image a pod that reads a volume claim is to have.
+
+    Raises:
+        NotFoundError: as in address_of.
+        ClusterError: as in copied_from_claim.
+        StorageError: as in copied_from_bucket.
+    """
+    uri = address_of(job)
+    if uri.startswith(CLAIM):
+        return copied_from_claim(cluster, job, uri, folder, image())
+    return copied_from_bucket(job, uri, folder)
+
+
+def listed(cluster: Cluster, job: DLTrainJob, image: Callable[[], str]) -> list[StoredFile]:
+    """What a job has stored, wherever it is; arguments and errors are those of copied."""
+    uri = address_of(job)
+    if uri.startswith(CLAIM):
+        return listed_on_claim(cluster, job, uri, image())
+    return listed_in_bucket(job, uri)
 
 
 def listed_in_bucket(job: DLTrainJob, uri: str) -> list[StoredFile]:

@@ -14,6 +14,7 @@ from dltrain.api.status import Results
 from dltrain.artefacts import StoredFile
 from dltrain.async_connection import AsyncConnection
 from dltrain.async_driver import AsyncDriver
+from dltrain.capacity.planning import JobPlan, planned
 from dltrain.client import Client
 from dltrain.connection import connect
 from dltrain.doctor.examine import examined
@@ -98,6 +99,10 @@ class AsyncClient:
     async def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
         """Examine the cluster; see Client.doctor."""
         return await self._run(examined(look(self.namespace), job))
+
+    async def plan(self, job: DLTrainJob) -> JobPlan:
+        """Hold a job against the cluster as it is now; see Client.plan."""
+        return await self._run(planned(self.namespace, job))
 
     async def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; see Client.suspend."""

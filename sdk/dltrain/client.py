@@ -11,15 +11,8 @@ from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
 from dltrain.api.status import Results
-from dltrain.artefacts import (
-    CLAIM,
-    StoredFile,
-    address_of,
-    copied_from_bucket,
-    copied_from_claim,
-    listed_in_bucket,
-    listed_on_claim,
-)
+from dltrain.artefacts import StoredFile, copied, listed
+from dltrain.capacity.planning import JobPlan, planned
 from dltrain.connection import Connection, connect
 from dltrain.doctor.examine import examined
 from dltrain.doctor.finding import Finding
@@ -166,10 +159,7 @@ class Client:
             SpecError: the job has no pods any more, and no image was named.
         """
         job = self.get(name)
-        uri = address_of(job)
-        if not uri.startswith(CLAIM):
-            return copied_from_bucket(job, uri, Path(folder))
-        return copied_from_claim(self._connection, job, uri, Path(folder), image or self._image_of(job))
+        return copied(self._connection, job, Path(folder), lambda: image or self._image_of(job))
 
     def artefacts(self, name: str, *, image: str = "") -> Sequence[StoredFile]:
         """What a job has stored: names and sizes; see `download` for where from and what it raises.
@@ -179,10 +169,7 @@ class Client:
             image: of the pod that reads a volume claim; the one of the job's own pods by default.
         """
         job = self.get(name)
-        uri = address_of(job)
-        if not uri.startswith(CLAIM):
-            return listed_in_bucket(job, uri)
-        return listed_on_claim(self._connection, job, uri, image or self._image_of(job))
+        return listed(self._connection, job, lambda: image or self._image_of(job))
 
     def _image_of(self, job: DLTrainJob) -> str:
         return resolved(job).spec.workers.image or next((pod.image for pod in self.pods(job.name)), "")
@@ -194,6 +181,14 @@ class Client:
             job: one that is to run there; what it asks for is checked too.
         """
         return self._run(examined(look(self.namespace), job))
+
+    def plan(self, job: DLTrainJob) -> JobPlan:
+        """Hold a job against the cluster as it is now, reading only: whether it fits, and what blocks it.
+
+        Args:
+            job: what is to run; its own namespace counts, if it has one.
+        """
+        return self._run(planned(self.namespace, job))
 
     def suspend(self, name: str) -> DLTrainJob:
         """Have a job give up its pods; it can be resumed from its last checkpoint."""

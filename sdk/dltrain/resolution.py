@@ -30,6 +30,11 @@ class MissingProfileError(SpecError):
     """A job names a profile that does not exist; it may be made later."""
 
 
+def in_namespace(job: DLTrainJob, namespace: str) -> DLTrainJob:
+    """A job as it is once it is in a namespace."""
+    return job.model_copy(update={"metadata": job.metadata.model_copy(update={"namespace": namespace})})
+
+
 def choose(job: DLTrainJob, profiles: Iterable[DLTrainProfile]) -> DLTrainProfile | None:
     """The profile that a job gets: the one that it names, else the default of its namespace; None for neither.
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.workers import amount
 from dltrain.effects import Program, Request
 from dltrain.errors import ClusterError
 from dltrain.names import JOB_LABEL, WORKER_CONTAINER
+from dltrain.quantities import quantity
 from dltrain.requests import ask
-
-SMALL: Final = {"n": Decimal("1e-9"), "u": Decimal("1e-6")}
-"""Units that metrics servers write and jobs do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,3 @@ def pod_usage(manifest: Mapping[str, Any]) -> PodUsage:
     usage = containers.get(WORKER_CONTAINER, {})
     name = manifest["metadata"]["name"]
     return PodUsage(name, float(quantity(usage.get("cpu", "0"))), int(quantity(usage.get("memory", "0"))))
-
-
-def quantity(text: str) -> Decimal:
-    """A quantity as metrics servers write it."""
-    return Decimal(text[:-1]) * SMALL[text[-1]] if text[-1] in SMALL else amount(text)

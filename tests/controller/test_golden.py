@@ -14,8 +14,7 @@ from dltrain_operator.actions import Plan
 from dltrain_operator.cache import Cache
 from dltrain_operator.plan import make_plan
 from dltrain_operator.records import READERS, JobKey
-from dltrain_operator.settings import DEFAULT_IMAGE
-from dltrain_operator.site import Site
+from dltrain_operator.site import DEFAULT_IMAGE, Site
 from tests.controller.cluster import OperatorProcess, Space
 from tests.controller.golden import FOLDER, KINDS, STAGES
 

@@ -209,7 +209,7 @@ JOBS: Final = [
     ),
     pytest.param(
         gpu_job({"cpu": 1}, {}, storage={"claimName": "models"}),
-        ["fail job: there is no claim models in ml"],
+        ["fail claim: there is no claim models in ml"],
         id="no claim",
     ),
 ]
@@ -223,7 +223,7 @@ def test_what_a_job_lacks_is_said(job: DLTrainJob, said: list[str]) -> None:
 def test_a_claim_of_one_node_is_not_for_two_workers() -> None:
     job = gpu_job({"cpu": 1}, {}, storage={"claimName": "models"})
     facts = changed(claims=[named("models", spec={"accessModes": ["ReadWriteOnce"]})])
-    assert found(facts, job) == ["warn job: claim models is ReadWriteOnce: pods on several nodes cannot share it"]
+    assert found(facts, job) == ["warn claim: claim models is ReadWriteOnce: pods on several nodes cannot share it"]
 
 
 @pytest.mark.parametrize("file", PROFILES, ids=lambda file: file.stem)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dltrain.api.job import DLTrainJob
 from dltrain.names import KEY_VERSION_LABEL
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.identity import Identity
+
+if TYPE_CHECKING:  # it needs the library for certificates, which a name does without
+    from dltrain_operator.identity import Identity
 
 
 def identity_secret_name(job: DLTrainJob) -> str:

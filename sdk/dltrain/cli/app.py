@@ -7,7 +7,19 @@ from typing import Annotated, Final
 
 import typer
 
-from dltrain.cli import authoring, catalogue, completion, doctor, files, insight, jobs, page, predicting, running
+from dltrain.cli import (
+    authoring,
+    catalogue,
+    completion,
+    doctor,
+    files,
+    insight,
+    jobs,
+    page,
+    planning,
+    predicting,
+    running,
+)
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
@@ -27,7 +39,7 @@ app: Final = typer.Typer(
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "init": authoring.init,
     "validate": files.validate,
-    "plan": authoring.plan,
+    "plan": planning.plan,
     "run": running.run,
     "submit": running.submit,
     "list": jobs.list_jobs,

@@ -1,4 +1,4 @@
-"""Commands that help to write jobs and need no cluster: init, plan, diff, convert."""
+"""Commands that help to write jobs and need no cluster: init, convert."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dltrain.cli.options import File, Overrides, Profile
-from dltrain.cli.say import say, show
+from dltrain.cli.say import say
 
 if TYPE_CHECKING:
     from dltrain.starter import Wishes
@@ -65,21 +64,6 @@ def asked(wishes: Wishes, open_fields: set[str]) -> Wishes:
             answer = typer.prompt(f"{field.name}", default=default, type=type(default), show_default=default != "")
             wishes = replace(wishes, **{field.name: answer})
     return wishes
-
-
-def plan(file: File, overrides: Overrides = None, profile: Profile = None) -> None:
-    """Show what a job comes to before it runs.
-
-    With --profile, as the operator makes it of the job and that profile.
-
-    Example: dltrain plan job.yaml --set spec.workers.replicas=8
-    """
-    from dltrain.cli.render import labelled  # noqa: PLC0415 - the models take time to import
-    from dltrain.overrides import load_job  # noqa: PLC0415
-    from dltrain.plan import plan_lines  # noqa: PLC0415
-    from dltrain.profiles import with_profile  # noqa: PLC0415
-
-    show(labelled(plan_lines(with_profile(load_job(file, overrides or ()), profile))))
 
 
 def convert(

@@ -58,13 +58,18 @@ def doctor(
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print findings for people."""
-    width = max(len(finding.check) for finding in findings)
+    """Print findings for people, and how many there are."""
+    show_each(findings)
+    counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
+    typer.echo(f"\n{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed")
+
+
+def show_each(findings: Sequence[Finding], *, err: bool = False) -> None:
+    """Print findings for people, on standard error if so wished."""
+    width = max((len(finding.check) for finding in findings), default=0)
     for finding in findings:
         level = f"{finding.level:<4}"
         shown = typer.style(level, fg=COLOURS[finding.level]) if MANNER.colour else level
-        typer.echo(f"{shown}  {finding.check:<{width}}  {finding.message}")
+        typer.echo(f"{shown}  {finding.check:<{width}}  {finding.message}", err=err)
         if finding.remedy:
-            typer.echo(f"{'':<{width + 8}}{finding.remedy}")
-    counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
-    typer.echo(f"\n{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed")
+            typer.echo(f"{'':<{width + 8}}{finding.remedy}", err=err)

@@ -7,6 +7,8 @@ from typing import Final
 from dltrain.errors import DLTrainError, JobFailedError, MissingSoftwareError, SpecError, WaitTimeoutError
 
 JOB_FAILED: Final = 1
+BLOCKED: Final = 1
+"""Something keeps a job from starting."""
 INVALID: Final = 2
 CLUSTER: Final = 3
 TIMED_OUT: Final = 4

@@ -32,6 +32,12 @@ def server(facts: Facts) -> Iterator[Finding]:
         yield fail("API server", f"Kubernetes {text}, and dltrain needs {wanted}", "upgrade the cluster")
 
 
+def definition(facts: Facts) -> Iterator[Finding]:
+    """Whether the cluster knows jobs at all."""
+    if facts.definition is None:
+        yield fail("DLTrainJob", "the cluster does not know DLTrainJobs", INSTALL)
+
+
 def contract(facts: Facts) -> Iterator[Finding]:
     """Whether the cluster knows the jobs that this client writes."""
     if isinstance(facts.definition, Unknown):
@@ -39,7 +45,7 @@ def contract(facts: Facts) -> Iterator[Finding]:
         yield warn("DLTrainJob", f"cannot be read: {facts.definition.why}", remedy)
         return
     if facts.definition is None:
-        yield fail("DLTrainJob", "the cluster does not know DLTrainJobs", INSTALL)
+        yield from definition(facts)
         return
     ours, theirs = fields(custom_resource_definition()), fields(facts.definition)
     if missing := sorted(ours - theirs):
@@ -52,9 +58,9 @@ def contract(facts: Facts) -> Iterator[Finding]:
         yield ok("DLTrainJob", f"the contract of this client, {dltrain.__version__}")
 
 
-def fields(definition: Object) -> frozenset[str]:
+def fields(found: Object) -> frozenset[str]:
     """The fields of a job that a CustomResourceDefinition has, as paths."""
-    versions = [each for each in definition.get("spec", {}).get("versions", ()) if each.get("served")]
+    versions = [each for each in found.get("spec", {}).get("versions", ()) if each.get("served")]
     schema = versions[0].get("schema", {}).get("openAPIV3Schema", {}) if versions else {}
     return frozenset(paths(schema.get("properties", {}).get("spec", {}), "spec"))
 

@@ -15,7 +15,7 @@ from dltrain.doctor.finding import Finding, fail, ok, warn
 from dltrain.doctor.look import Facts, Unknown
 from dltrain.effects import Program
 from dltrain.errors import Problem, SpecError
-from dltrain.resolution import choose, resolved, settled
+from dltrain.resolution import choose, in_namespace, resolved, settled
 
 CHECKS: Final[Sequence[Callable[[Facts], Iterator[Finding]]]] = (
     control.contract,
@@ -28,6 +28,7 @@ CHECKS: Final[Sequence[Callable[[Facts], Iterator[Finding]]]] = (
     nodes.storage,
     nodes.network,
 )
+READABLE: Final = "let an administrator run this"
 JOB_CHECKS: Final[Sequence[Callable[[DLTrainJob, Facts], Iterator[Finding]]]] = (job.fits, job.claims, job.nccl)
 
 
@@ -50,7 +51,7 @@ def examine(facts: Facts, wanted: DLTrainJob | None = None) -> list[Finding]:
 
 def with_profile(wanted: DLTrainJob, facts: Facts) -> tuple[DLTrainJob, list[Finding]]:
     """A job as the operator would make it of its profile, and what is to be said of that."""
-    here = wanted.model_copy(update={"metadata": wanted.metadata.model_copy(update={"namespace": facts.namespace})})
+    here = in_namespace(wanted, facts.namespace)
     try:
         profiles = [DLTrainProfile.model_validate(each, context=STORED) for each in facts.objects("profiles")]
         chosen = choose(here, profiles)
@@ -59,8 +60,10 @@ def with_profile(wanted: DLTrainJob, facts: Facts) -> tuple[DLTrainJob, list[Fin
         return wanted, [warn("profile", f"cannot be read: {error.errors()[0]['msg']}", "use a client of its version")]
     except SpecError as error:
         if why := facts.unread("profiles"):
-            return wanted, [warn("profile", f"cannot be read: {why}", "let an administrator run this")]
+            return wanted, [warn("profile", f"cannot be read: {why}", READABLE)]
         return wanted, [fail("profile", said_of(each), each.remedy) for each in error.problems]
+    if chosen is None and (why := facts.unread("profiles")):
+        return whole, [warn("profile", f"a default one may be laid under the job: {why}", READABLE)]
     return whole, [] if chosen is None else [ok("profile", f"{chosen.name} is laid under the job")]
 
 

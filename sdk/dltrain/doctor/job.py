@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.workers import GPU_RESOURCE
+from dltrain.api.workers import GPU_RESOURCE, amount
 from dltrain.doctor.finding import Finding, fail, ok, warn
 from dltrain.doctor.look import Facts
 from dltrain.doctor.nodes import EFA, allocatable
 from dltrain.names import WORKER_CONTAINER
+from dltrain.pod_security import entries, mapping
 
 HUGE_PAGES: Final = "hugepages-2Mi"
 
 
-def asked(job: DLTrainJob, resource: str) -> int:
-    """How much of a counted resource each pod asks for."""
-    text = str(job.spec.workers.resources.limits.get(resource, 0))
-    return int(text) if text.isdecimal() else 1
+def asked(job: DLTrainJob, resource: str) -> Decimal:
+    """How much of a resource each pod asks for."""
+    return amount(job.spec.workers.resources.limits.get(resource, 0))
 
 
 def variables(job: DLTrainJob) -> Mapping[str, str]:
@@ -32,7 +33,7 @@ def fits(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
     """Whether a node has what a pod asks for."""
     for resource in (GPU_RESOURCE, EFA):
         wanted = asked(job, resource)
-        largest = max((allocatable(node, resource) for node in facts.objects("nodes")), default=0)
+        largest = max((allocatable(node, resource) for node in facts.objects("nodes")), default=Decimal(0))
         if wanted > largest and not facts.unread("nodes"):
             remedy = "ask for less, or see that an autoscaler makes such nodes"
             yield warn("job", f"a pod asks for {wanted} {resource}, and no node has more than {largest}", remedy)
@@ -43,17 +44,25 @@ def fits(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
 def claims(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
     """Whether the volume claims of a job are there, and serve all its pods."""
     kept = job.spec.storage.claim_name if job.spec.storage else None
-    wanted = {*([kept] if kept else []), *(job.spec.pipeline.claims if job.spec.pipeline else ())}
+    read = job.spec.pipeline.claims if job.spec.pipeline else ()
+    wanted = {*([kept] if kept else []), *read, *template_claims(job)}
     found = {str(one["metadata"]["name"]): one for one in facts.objects("claims")}
     for name in sorted(wanted) if not facts.unread("claims") else ():
         modes = found.get(name, {}).get("spec", {}).get("accessModes", ())
         if name not in found:
-            yield fail("job", f"there is no claim {name} in {facts.namespace}", "create it, or name another")
+            yield fail("claim", f"there is no claim {name} in {facts.namespace}", "create it, or name another")
         elif name == kept and job.spec.workers.replicas > 1 and "ReadWriteMany" not in modes:
             remedy = "use a ReadWriteMany claim, or a bucket: storage.uri"
-            yield warn("job", f"claim {name} is {', '.join(modes)}: pods on several nodes cannot share it", remedy)
+            yield warn("claim", f"claim {name} is {', '.join(modes)}: pods on several nodes cannot share it", remedy)
         else:
-            yield ok("job", f"claim {name} is there")
+            yield ok("claim", f"claim {name} is there")
+
+
+def template_claims(job: DLTrainJob) -> Iterator[str]:
+    """The claims of the volumes that the profile and the job's template add."""
+    for volume in entries(mapping(job.spec.workers.template.get("spec")).get("volumes")):
+        if name := mapping(volume.get("persistentVolumeClaim")).get("claimName"):
+            yield str(name)
 
 
 def nccl(job: DLTrainJob, _: Facts) -> Iterator[Finding]:
@@ -68,7 +77,7 @@ def nccl(job: DLTrainJob, _: Facts) -> Iterator[Finding]:
         yield fail("NCCL", "NCCL_SOCKET_IFNAME=lo: pods cannot meet there", "remove it, or write eth0")
 
 
-def on_efa(job: DLTrainJob, found: Mapping[str, str], interfaces: int) -> Iterator[Finding]:
+def on_efa(job: DLTrainJob, found: Mapping[str, str], interfaces: Decimal) -> Iterator[Finding]:
     """Of pods that ask for EFA."""
     if found.get("FI_PROVIDER") == "efa":
         yield ok("NCCL", f"{interfaces} EFA interfaces; the image must have aws-ofi-nccl (docs/eks.md)")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Final
 
 from dltrain.api.workers import GPU_RESOURCE
 from dltrain.doctor.finding import Finding, fail, ok, warn
 from dltrain.doctor.look import Facts, Object
+from dltrain.quantities import quantity
 
 EFA: Final = "vpc.amazonaws.com/efa"
 PRESENT: Final = "nvidia.com/gpu.present"
@@ -125,10 +127,9 @@ def is_ready(node: Object) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def allocatable(node: Object, resource: str) -> int:
-    """How much of a resource a node offers; of sizes, whether any."""
-    text = str(node.get("status", {}).get("allocatable", {}).get(resource, "0"))
-    return int(text) if text.isdecimal() else 1
+def allocatable(node: Object, resource: str) -> Decimal:
+    """How much of a resource a node offers."""
+    return quantity(node.get("status", {}).get("allocatable", {}).get(resource, 0))
 
 
 def is_gpu_node(node: Object) -> bool:
