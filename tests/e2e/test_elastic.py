@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dltrain.api.job import DLTrainJob
+from dltrain.names import API_VERSION, KIND
 from tests.e2e.live import Space
 from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, steps_done, submit
 
 pytestmark = pytest.mark.e2e
 
-EPOCHS = 30
+EPOCHS = 60
 STEPS = EPOCHS * SAMPLES // BATCH
 ENOUGH = 20
 """Steps that each size is to do."""
@@ -31,15 +33,37 @@ def runs_on(space: Space, workers: int, of: int) -> DLTrainJob:
     return space.await_job(NAME, "does some steps", lambda job: on_them(job) and steps_done(job) >= before + ENOUGH)
 
 
+def autoscaler(minimum: int) -> dict[str, Any]:
+    """A HorizontalPodAutoscaler that wants more workers than there are, for which it needs no metrics."""
+    spec = {
+        "scaleTargetRef": {"apiVersion": API_VERSION, "kind": KIND, "name": NAME},
+        "minReplicas": minimum,
+        "maxReplicas": minimum,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+            }
+        ],
+    }
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": NAME},
+        "spec": spec,
+    }
+
+
 def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, tmp_path: Path) -> None:
     elastic = {"minReplicas": 1, "maxReplicas": 3, "rejoinTimeoutSeconds": 20}
     submit(space, counted_job(epochs=EPOCHS, elastic=elastic))
     runs_on(space, 2, of=2)
-    space.kubectl("scale", f"dltj/{NAME}", "--replicas=3")
+    space.apply(autoscaler(minimum=3))
     runs_on(space, 3, of=3)
+    space.kubectl("delete", "hpa", NAME)
     space.client.scale(NAME, 1)
     runs_on(space, 1, of=1)
-    space.client.scale(NAME, 2)
+    space.kubectl("scale", f"dltj/{NAME}", "--replicas=2")
     runs_on(space, 2, of=2)
     done = space.client.wait(NAME, timeout=180)
     kept = account(space, done, tmp_path)
