@@ -13,7 +13,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults fuzz transitions pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults schedules fuzz transitions pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -93,6 +93,9 @@ lock: | $(UV)  ## Resolve the dependencies again
 
 faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (an hour)
 	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q --timeout=3600 tests/faults
+
+schedules: install  ## Break network, clock and machines of simulated groups in 5,000 random schedules (minutes)
+	SCHEDULES=5000 $(RUN)pytest -q --timeout=3600 tests/agent/test_simulation.py
 
 pythons: | $(UV)  ## Run the SDK's tests on newer versions of Python (root, debootstrap)
 	python3 -m tests.pythons $(UV)
