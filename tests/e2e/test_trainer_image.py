@@ -15,7 +15,7 @@ LOOK = """
 import json, os, shutil
 import horovod.torch as hvd
 built = {name: bool(getattr(hvd, f"{name}_built")()) for name in ("nccl", "mpi", "cuda")}
-tools = ("gcc", "cc", "g++", "make", "cmake", "nvcc", "git", "pip", "uv")
+tools = ("gcc", "cc", "g++", "make", "cmake", "nvcc", "git", "pip")
 print(json.dumps({"built": built, "tools": [tool for tool in tools if shutil.which(tool)], "root": os.getuid() == 0}))
 """
 
