@@ -122,7 +122,14 @@ class Reconciler:
         if observed.notes.trouble:
             self._cache.note(key, trouble="")
             return utc_now()
+        if plan.pods and self._created_with_trouble(key):
+            return utc_now()
         return plan.requeue_at
+
+    def _created_with_trouble(self, key: JobKey) -> bool:
+        """Whether pods that were just created wait for something: the status is to say so, and no event may follow."""
+        observed = self._cache.observed(key)
+        return observed is not None and any(pod.trouble for pod in observed.pods)
 
     async def _write_status(self, job: JobRecord, plan: Plan) -> bool:
         """Write the status; False if the job has changed or gone meanwhile, of which the watch will tell."""

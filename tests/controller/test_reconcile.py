@@ -31,9 +31,11 @@ class FaultyCluster:
         self.asked: list[tuple[str, str]] = []
         self.faults: dict[tuple[str, str], ClusterError] = {}
         self.versions = itertools.count(200)
+        self.pod_status: dict[str, Any] = {}
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        return self._answer("create", manifest)
+        answer = self._answer("create", manifest)
+        return {**answer, "status": self.pod_status} if manifest["kind"] == "Pod" else answer
 
     async def apply(self, manifest: dict[str, Any], subresource: str = "") -> dict[str, Any]:
         answer = self._answer(f"apply {subresource}".strip(), manifest)
@@ -98,6 +100,19 @@ async def test_the_status_comes_first_then_what_pods_need_then_the_pods() -> Non
     assert asked[5:] == [("create", "Pod")]
     await bench.look(KEY)
     assert len(bench.cluster.asked) == 6, "what was made is known without a watch event"
+
+
+async def test_pods_that_wait_from_their_creation_on_are_told_of_though_no_event_follows() -> None:
+    bench = Bench()
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates"}
+    bench.cluster.pod_status = {"phase": "Pending", "conditions": [gated]}
+    assert await bench.look(KEY) is not None, "the status that came first does not say it"
+    bench.cache.note(KEY, written_at=None)
+    assert await bench.look(KEY) is None
+    seen = bench.cache.observed(KEY)
+    assert seen is not None
+    (running,) = (each for each in seen.job.load()["status"]["conditions"] if each["type"] == "Running")
+    assert running["message"] == "0 of 1 workers run; cifar-0-1: SchedulingGated: gates"
 
 
 @pytest.mark.parametrize("error", [StaleError("changed"), NotFoundError("gone")], ids=["changed", "gone"])

@@ -65,7 +65,7 @@ def kueue(live: Live, cluster: Cluster) -> Iterator[None]:
             error.add_note(live.kubectl("-n", SYSTEM, "logs", MANAGER, "--tail=60", check=False))
             raise
         finally:
-            call(*helm, "uninstall", "kueue", "--wait", check=False, env=environment)
+            call(*helm, "uninstall", "kueue", check=False, env=environment)
             live.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait", "--timeout=90s")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dltrain.api.job import DLTrainJob
 from tests.cluster.cluster import Cluster
+from tests.cluster.host import wait_for
 from tests.e2e.jobs import PATIENT, go, script_job
 from tests.e2e.kueue import cluster_queue, flavor, kueue, local_queue, priority
 from tests.e2e.live import Live, Space
@@ -30,8 +31,14 @@ def queues(installed: Live) -> Iterator[Cluster]:
         for each in objects:
             installed.create(each)
         yield installed.own
+        wait_for("the pods to go, which Kueue lets go", lambda: not managed(installed), 120)
         for each in reversed(objects):
-            installed.kubectl("delete", each["kind"], each["metadata"]["name"], "--wait=false")
+            installed.kubectl("delete", each["kind"], each["metadata"]["name"], "--timeout=60s")
+
+
+def managed(live: Live) -> str:
+    """The pods that Kueue holds, in all namespaces."""
+    return live.kubectl("get", "pods", "-A", "-l", "kueue.x-k8s.io/managed=true", "-o", "name")
 
 
 def queued(job: dict[str, Any], queue: str, level: str) -> dict[str, Any]:
