@@ -95,7 +95,9 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
         job=job,
         children=missing_children(job, observed, site),
         group=pod_group(job, site.gangs),
-        pods=tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create),
+        pods=tuple(
+            new_pod(job, seat, status, site, avoid) for seat in seats if seat.create and not yields(job, observed)
+        ),
         remove=(*surplus, *(pod for seat in seats for pod in seat.remove)),
         observe=target(job, seats[0], status),
         requeue_at=earliest(
@@ -104,6 +106,12 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     )
     events = [replacement_event(job, seat) for seat in crew.lost]
     return with_status(plan, job.status, status, observed.notes.written_at, now, *events)
+
+
+def yields(job: DLTrainJob, observed: Observed) -> bool:
+    """Whether a queue takes pods back: it would take those in their places, too, until the last of them has ended."""
+    leaving = any(pod.deletes_at and not pod.ended for pod in observed.pods)
+    return job.spec.scheduling.queue_name is not None and leaving
 
 
 def waiting_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:

@@ -161,3 +161,8 @@ def running(**changes: Any) -> JobRecord:
     started = with_status(fresh, status_after(fresh))
     workers = [pod(index) for index in range(changes.get("replicas", 2))]
     return with_status(started, status_after(started, *workers, **heard("running")))
+
+
+def created(decided: Plan) -> list[tuple[int, int]]:
+    """(index, incarnation) of the pods that a plan creates."""
+    return [(new.index, new.incarnation) for new in decided.pods]

@@ -10,12 +10,12 @@ import pytest
 
 from dltrain import names
 from dltrain.api.status import JobStatus, NodeFailures
-from dltrain_operator.actions import Plan
 from dltrain_operator.children.scheduling import REQUIRED, avoiding
 from dltrain_operator.losses import Loss, avoided_nodes, loss_of, with_losses
 from dltrain_operator.records import JobRecord, PodRecord
 from tests.controller.builders import (
     NOW,
+    created,
     deleting,
     ended,
     heard,
@@ -32,11 +32,6 @@ from tests.controller.builders import (
 ELASTIC = {"elastic": {"minReplicas": 1, "maxReplicas": 4}}
 STARTED = {"started_at": NOW}
 CUT_OFF = {"unreachable": True, **STARTED}
-
-
-def created(decided: Plan) -> list[tuple[int, int]]:
-    """(index, incarnation) of the pods that a plan creates."""
-    return [(new.index, new.incarnation) for new in decided.pods]
 
 
 def names_of(pods: tuple[PodRecord, ...]) -> list[str]:

@@ -18,6 +18,7 @@ from tests.controller.builders import (
     SITE,
     UID,
     children,
+    created,
     deleting,
     ended,
     heard,
@@ -41,11 +42,6 @@ FAILURE = Failure(reason="UserError", message="rank 1 exited with 3", rank=1, ex
 CHECKPOINT = CheckpointStatus(step=40, time=NOW, uri="pvc://models/cifar")
 RESULTS = Results(metrics={"accuracy": 0.9}, artifacts="pvc://models/cifar/export")
 BOTH = (pod(0), pod(1))
-
-
-def created(decided: Plan) -> list[tuple[int, int]]:
-    """(index, incarnation) of the pods that a plan creates."""
-    return [(new.index, new.incarnation) for new in decided.pods]
 
 
 def removed(decided: Plan) -> list[str]:

@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 
 from dltrain_operator.children.pod import Place, worker_pod
-from tests.controller.builders import SITE, UID, job, later, parsed, plan, pod, running, status_after, with_status
+from tests.controller.builders import (
+    SITE,
+    UID,
+    created,
+    deleting,
+    ended,
+    job,
+    later,
+    parsed,
+    plan,
+    pod,
+    running,
+    status_after,
+    with_status,
+)
 from tests.controller.cluster import Space
 
 UNPLACED = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
@@ -43,6 +57,21 @@ def test_a_queue_admits_the_workers_as_one_group() -> None:
 
 def test_a_job_that_another_controller_manages_is_left_alone() -> None:
     assert plan(job(policy={"managedBy": "kueue.x-k8s.io/multikueue"})).quiet
+
+
+def test_pods_that_a_queue_takes_back_are_replaced_once_all_of_them_have_ended() -> None:
+    assert created(plan(running(), deleting(0), deleting(1), at=605)) == [(0, 2), (1, 2)], "without a queue at once"
+    record = running(scheduling={"queueName": "research"})
+    yields = plan(record, deleting(0), deleting(1), at=605)
+    assert yields.status is not None
+    assert (yields.status.incarnations, created(yields)) == ((2, 2), [])
+    record, issued = with_status(record, yields.status), frozenset({(0, 2), (1, 2)})
+    half = plan(record, deleting(0), ended(1, 143), at=606, issued=issued)
+    assert created(half) == []
+    gone = plan(record, ended(0, 143, deletes_at=later(630)), ended(1, 143), at=610, issued=issued)
+    assert created(gone) == [(0, 2), (1, 2)]
+    assert (half.status or yields.status).incarnations == (2, 2)
+    assert (gone.status or yields.status).incarnations == (2, 2)
 
 
 # ------------------------------------------------------------ the deadline of the start

@@ -82,6 +82,7 @@ def test_a_job_waits_for_quota_yields_to_a_more_important_one_and_goes_on(space:
     finished = space.client.wait("second", timeout=240)
     kept = account(space, finished, tmp_path)
     assert (finished.status.attempt, finished.status.restarts.user) == (2, 0)
+    assert finished.status.incarnations == (2, 2), "the queue took each pod back once"
     assert (kept.steps, kept.uses) == (tuple(range(1, EPOCHS * SAMPLES // BATCH + 1)), {1})
     first_of_second = kept.attempts.index(2) + 1
     assert first_of_second > done > 0, "it went on from what it had stored when it was told to end"
