@@ -53,6 +53,8 @@ class Plan:
     """The PodGroup that new pods are members of."""
     pods: tuple[NewPod, ...] = ()
     """Pods to create, once the children and the identity exist."""
+    held: tuple[NewPod, ...] = ()
+    """Pods whose numbers the status has from now on, and which a later look will create."""
     remove: tuple[PodRecord, ...] = ()
     """Pods to delete."""
     force: tuple[PodRecord, ...] = ()

@@ -145,7 +145,7 @@ class Reconciler:
         old = plan.job.status if plan.job is not None else JobStatus.model_validate(job.load()["status"])
         created_at = plan.job.metadata.creation_timestamp if plan.job is not None else None
         count_change(self._metrics, created_at, old, plan.status, utc_now())
-        self._cache.issue(job.key, [(pod.index, pod.incarnation) for pod in plan.pods])
+        self._cache.issue(job.key, [(pod.index, pod.incarnation) for pod in (*plan.pods, *plan.held)])
         for event in plan.events:
             log.info("%s/%s: %s: %s", *job.key, event.reason, event.note)
             self._recorder.record(event_manifest(event, job, utc_now()))
@@ -157,7 +157,7 @@ class Reconciler:
         if plan.job is not None and plan.pods:
             work += [self._ensure_identity(plan.job), self._ensure_group(plan.group)]
         await together(work)
-        await together([self._create(pod.manifest) for pod in plan.pods])
+        await together([self._create(pod.manifest) for pod in (*plan.pods, *plan.held)])
         if plan.pods:
             self._pods_created(plan)
 

@@ -91,13 +91,14 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     status = active_status(job, observed, crew, site, now)
     surplus = tuple(pod for pod in observed.pods if pod.index >= len(seats) and pod.removable)
     avoid = avoided_nodes(status, now)
+    pods = tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create)
+    held = yields(job, observed)
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
         group=pod_group(job, site.gangs),
-        pods=tuple(
-            new_pod(job, seat, status, site, avoid) for seat in seats if seat.create and not yields(job, observed)
-        ),
+        pods=() if held else pods,
+        held=pods if held else (),
         remove=(*surplus, *(pod for seat in seats for pod in seat.remove)),
         observe=target(job, seats[0], status),
         requeue_at=earliest(

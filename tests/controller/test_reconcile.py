@@ -18,7 +18,7 @@ from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.reconcile import Reconciler, Tools
 from dltrain_operator.records import job_record
-from tests.controller.builders import KEY, SITE, UID, job_object, pod
+from tests.controller.builders import KEY, SITE, UID, deleting, ended, job_object, pod
 
 KEYS = MasterKeys({"1": b"m" * 32})
 
@@ -200,3 +200,17 @@ async def test_a_job_that_is_gone_is_not_looked_at() -> None:
     bench.cache.remove(job_record(job_object()))
     assert await bench.look(KEY) is None
     assert bench.cluster.asked == []
+
+
+async def test_numbers_of_pods_that_are_created_later_are_given_once() -> None:
+    bench = Bench(scheduling={"queueName": "research"})
+    await bench.look(KEY)
+    bench.cache.put(deleting(0, uid="Pod-cifar-0-1", version=900))
+    for _ in range(3):
+        await bench.look(KEY)
+    seen = bench.cache.observed(KEY)
+    assert seen is not None
+    assert seen.job.load()["status"]["incarnations"] == [2]
+    bench.cache.put(ended(0, 143, uid="Pod-cifar-0-1", version=901))
+    await bench.look(KEY)
+    assert bench.cluster.asked.count(("create", "Pod")) == 2

@@ -65,6 +65,7 @@ def test_pods_that_a_queue_takes_back_are_replaced_once_all_of_them_have_ended()
     yields = plan(record, deleting(0), deleting(1), at=605)
     assert yields.status is not None
     assert (yields.status.incarnations, created(yields)) == ((2, 2), [])
+    assert [(new.index, new.incarnation) for new in yields.held] == [(0, 2), (1, 2)]
     record, issued = with_status(record, yields.status), frozenset({(0, 2), (1, 2)})
     half = plan(record, deleting(0), ended(1, 143), at=606, issued=issued)
     assert created(half) == []
