@@ -157,7 +157,7 @@ class Reconciler:
         if plan.job is not None and plan.pods:
             work += [self._ensure_identity(plan.job), self._ensure_group(plan.group)]
         await together(work)
-        await together([self._create(pod.manifest) for pod in (*plan.pods, *plan.held)])
+        await together([self._create(pod.manifest) for pod in plan.pods])
         if plan.pods:
             self._pods_created(plan)
 

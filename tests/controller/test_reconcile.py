@@ -211,6 +211,7 @@ async def test_numbers_of_pods_that_are_created_later_are_given_once() -> None:
     seen = bench.cache.observed(KEY)
     assert seen is not None
     assert seen.job.load()["status"]["incarnations"] == [2]
+    assert bench.cluster.asked.count(("create", "Pod")) == 1
     bench.cache.put(ended(0, 143, uid="Pod-cifar-0-1", version=901))
     await bench.look(KEY)
     assert bench.cluster.asked.count(("create", "Pod")) == 2
