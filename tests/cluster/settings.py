@@ -70,6 +70,7 @@ def kubelet(pki: Path, node: str, resolv_conf: Path) -> dict[str, Any]:
         "serializeImagePulls": False,
         "nodeLeaseDurationSeconds": 4,
         "nodeStatusUpdateFrequency": "1s",
+        "syncFrequency": "10s",  # how late a pod sees a changed Secret
     }
 
 

@@ -57,7 +57,7 @@ def kueue(live: Live, cluster: Cluster) -> Iterator[None]:
         try:
             options = ("--create-namespace", f"--values={folder}/values.yaml")
             call(*helm, "install", "kueue", chart, *options, env=environment)
-            live.kubectl("-n", SYSTEM, "rollout", "status", MANAGER, "--timeout=180s")
+            live.kubectl("-n", SYSTEM, "rollout", "status", MANAGER, "--timeout=300s")
             wait_for("Kueue's webhooks", lambda: is_answered(live), 120)
             yield
         except BaseException as error:
