@@ -11,7 +11,7 @@ import pytest
 from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from tests.agent.machines import Machines, Observer
-from tests.e2e.training import BATCH, SAMPLES, counted_job, read_account
+from tests.e2e.training import BATCH, SAMPLES, local_job, read_account
 
 EPOCHS = 18
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for networ
 def machines(tmp_path: Path) -> Iterator[Machines]:
     """Machines for an elastic training of two workers."""
     elastic = {"minReplicas": 1, "maxReplicas": 3, "rejoinTimeoutSeconds": 3}
-    document = counted_job("grows", epochs=EPOCHS, elastic=elastic).to_manifest()
+    document = local_job("grows", epochs=EPOCHS, elastic=elastic).to_manifest()
     document["metadata"] |= {"namespace": "ml", "uid": "0123456789"}
     made = Machines(tmp_path, parse_job({key: value for key, value in document.items() if key != "status"}))
     try:

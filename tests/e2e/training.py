@@ -49,11 +49,18 @@ class Account:
 
 def counted_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **spec: Any) -> DLTrainJob:
     """A small training in fp32 with checkpoints every second, and steps that take a while on any machine."""
+    job = local_job(name, replicas=replicas, epochs=epochs, **spec).to_manifest()
+    job["spec"]["workers"]["template"] = paced.TEMPLATE
+    job["spec"]["pipeline"]["model"] = paced.MODEL
+    return parse_job(job)
+
+
+def local_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **spec: Any) -> DLTrainJob:
+    """The same with the zoo's own model, as fast as it can: for processes of this machine."""
     job = example("01-fashion-cnn")
     job["metadata"]["name"] = name
-    job["spec"]["workers"] = {"replicas": replicas, "template": paced.TEMPLATE}
+    job["spec"]["workers"] = {"replicas": replicas}
     pipeline = job["spec"]["pipeline"]
-    pipeline["model"] = paced.MODEL
     pipeline["data"]["limit"] = {"train": SAMPLES, "test": 2000}
     pipeline["train"] |= {"epochs": epochs, "globalBatchSize": BATCH, "seed": SEED}
     job["spec"] |= {"checkpoint": {"everySeconds": 1}, **spec}

@@ -21,7 +21,7 @@ from typing import Final
 import pytest
 
 from dltrain.pulse import pulse_file, read_pulse
-from tests.e2e.training import BATCH, SAMPLES, Account, counted_job, read_account
+from tests.e2e.training import BATCH, SAMPLES, Account, local_job, read_account
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ RESUMED: Final = re.compile(r"resumed from .*: (\d+) steps are done")
 def training(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """The counted job as a local run."""
     folder.mkdir()
-    job = counted_job("killed", epochs=EPOCHS, runPolicy={"backoffLimit": 1000})
+    job = local_job("killed", epochs=EPOCHS, runPolicy={"backoffLimit": 1000})
     (folder / "job.yaml").write_text(job.to_yaml())
     command = [
         str(Path(sys.executable).with_name("dltrain")),
