@@ -79,7 +79,8 @@ def suspended_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
 def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
     """Let every worker have a pod, and say how far that is."""
     resumes = job.status.is_true("Suspended")
-    gone_at = max((pod.deletes_at for pod in observed.pods if pod.deletes_at and not pod.ended), default=now)
+    ends = [pod.deletes_at for pod in observed.pods if pod.deletes_at and not pod.ended]
+    gone_at = max(ends, default=now)
     if resumes and gone_at > now:
         return Plan(job=job, requeue_at=gone_at)  # two attempts must never be alive at once
     if observed.predecessor:
@@ -92,7 +93,8 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     surplus = tuple(pod for pod in observed.pods if pod.index >= len(seats) and pod.removable)
     avoid = avoided_nodes(status, now)
     pods = tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create)
-    held = yields(job, observed)
+    # A queue that takes pods back takes those in their places, too, until the last of them has ended.
+    held = bool(ends) and job.spec.scheduling.queue_name is not None
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
@@ -107,12 +109,6 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     )
     events = [replacement_event(job, seat) for seat in crew.lost]
     return with_status(plan, job.status, status, observed.notes.written_at, now, *events)
-
-
-def yields(job: DLTrainJob, observed: Observed) -> bool:
-    """Whether a queue takes pods back: it would take those in their places, too, until the last of them has ended."""
-    leaving = any(pod.deletes_at and not pod.ended for pod in observed.pods)
-    return job.spec.scheduling.queue_name is not None and leaving
 
 
 def waiting_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:

@@ -94,7 +94,11 @@ def copied(cluster: Cluster, job: DLTrainJob, folder: Path, image: Callable[[], 
         ClusterError: as in copied_from_claim.
         StorageError: as in copied_from_bucket.
     """
-    uri = address_of(job)
+    return copied_from(cluster, job, address_of(job), folder, image)
+
+
+def copied_from(cluster: Cluster, job: DLTrainJob, uri: str, folder: Path, image: Callable[[], str]) -> list[Path]:
+    """Copy a folder of a job's storage; the other arguments and the errors are those of copied."""
     if uri.startswith(CLAIM):
         return copied_from_claim(cluster, job, uri, folder, image())
     return copied_from_bucket(job, uri, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dltrain.api.job import DLTrainJob
-from dltrain.artefacts import CLAIM, Cluster, copied_from_bucket, copied_from_claim
+from dltrain.artefacts import Cluster, copied_from
 from dltrain.names import output_folder
 from dltrain.resolution import resolved
 
@@ -32,8 +32,7 @@ def logs_address(job: DLTrainJob) -> str | None:
     storage = resolved(job).spec.storage
     if storage is None:
         return None
-    base = (storage.uri or f"{CLAIM}{storage.claim_name}").rstrip("/")
-    return f"{base}/{output_folder(job.name, job.metadata.uid)}/{FOLDER}"
+    return f"{storage.address.rstrip('/')}/{output_folder(job.name, job.metadata.uid)}/{FOLDER}"
 
 
 def stored_logs(cluster: Cluster, job: DLTrainJob, rank: int | None, image: str) -> list[str]:
@@ -54,11 +53,7 @@ def stored_logs(cluster: Cluster, job: DLTrainJob, rank: int | None, image: str)
     if address is None:
         return []
     with tempfile.TemporaryDirectory(prefix="dltrain-logs-") as folder:
-        if address.startswith(CLAIM):
-            files = copied_from_claim(cluster, job, address, Path(folder), image)
-        else:
-            files = copied_from_bucket(job, address, Path(folder))
-        return list(lines_of(files, rank))
+        return list(lines_of(copied_from(cluster, job, address, Path(folder), lambda: image), rank))
 
 
 def lines_of(files: Sequence[Path], rank: int | None) -> Iterator[str]:

@@ -66,7 +66,7 @@ def address_of(path: str, job: DLTrainJob, *, local: bool) -> str:
     folder, storage = Path(names.STORAGE_DIR), job.spec.storage
     if local or storage is None or not Path(path).is_relative_to(folder):
         return path
-    return f"{storage.uri or f'pvc://{storage.claim_name}'}/{Path(path).relative_to(folder)}"
+    return f"{storage.address}/{Path(path).relative_to(folder)}"
 
 
 def is_unsent(report: Report, job: DLTrainJob, *, local: bool) -> bool:

@@ -105,6 +105,11 @@ class Storage(SpecModel):
     """How that bucket is reached and written. Default: AWS, with the pod's own identity."""
 
     @property
+    def address(self) -> str:
+        """Where it is: s3://BUCKET/PREFIX or pvc://CLAIM."""
+        return self.uri or f"pvc://{self.claim_name}"
+
+    @property
     def bucket(self) -> S3:
         """How the bucket is reached."""
         return self.s3 or S3()

@@ -61,10 +61,9 @@ LAYERS = [
 ]
 
 
-@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize(("layer", "size"), LAYERS)
 def test_results_and_gradients_are_those_of_torch(
-    layer: nn.Conv2d, size: tuple[int, int], computed: list[Sequence[int]]
+    layer: nn.Conv2d, size: tuple[int, int], wide: bool, computed: list[Sequence[int]]
 ) -> None:
     torch.manual_seed(1)
     layer = layer.to(memory_format=torch.channels_last)
@@ -75,6 +74,8 @@ def test_results_and_gradients_are_those_of_torch(
         found = gradients(layer, x)
     assert computed == [tuple(layer.weight.shape)]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    if not wide or expected[0][0, 0].numel() > convolutions.VERY_FEW:
+        assert torch.equal(found[0], expected[0])
 
 
 @pytest.mark.usefixtures("wide")
@@ -136,5 +137,7 @@ def test_frozen_weights_cost_nothing(computed: list[Sequence[int]]) -> None:
 
 def test_only_models_with_such_convolutions_run_in_it() -> None:
     ordinary = torch.no_grad
-    assert few_pixels(nn.Sequential(nn.Conv2d(64, 32, 3), nn.ReLU()), ordinary) is not ordinary
+    with few_pixels(nn.Sequential(nn.Conv2d(64, 32, 3), nn.ReLU()), ordinary)():
+        mode = type(torch.overrides._get_current_function_mode())
+        assert (mode, torch.is_grad_enabled()) == (FewPixels, False), "beside what it would have run in"
     assert few_pixels(nn.Sequential(nn.Conv2d(1, 32, 3), nn.Linear(4, 4)), ordinary) is ordinary
