@@ -21,5 +21,5 @@ def test_a_cluster_with_dltrain_is_well_and_what_is_missing_is_named(space: Spac
     for check in ("API server", "DLTrainJob", "your rights", "namespace", "nodes", "GPUs"):
         assert [level for level, _ in said[check]] == ["ok"], said[check]
     assert said["operator"] == [("ok", f"{SYSTEM}/dltrain-operator: 2 of 2 replicas are ready")]
-    assert ("fail", f"there is no claim nowhere in {space.name}") in said["job"]
+    assert ("fail", f"there is no claim nowhere in {space.name}") in said["claim"]
     assert said["job"][0][1].startswith("a pod asks for 64 nvidia.com/gpu, and no node has more than ")

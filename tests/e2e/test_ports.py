@@ -30,6 +30,9 @@ import errno, json, select, socket, sys
 
 BATCH = 500
 
+def met_itself(one):  # a pod that scans itself may be given the scanned port for its own end: TCP connects the two
+    return one.getsockname() == one.getpeername()
+
 def open_ports(host):
     found = []
     for first in range(1, 65536, BATCH):
@@ -46,7 +49,7 @@ def open_ports(host):
             for number, _ in ready:
                 port, one = waiting.pop(number)
                 poll.unregister(number)
-                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and not met_itself(one):
                     found.append(port)
                 one.close()
         for _, one in waiting.values():

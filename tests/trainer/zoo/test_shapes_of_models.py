@@ -128,7 +128,8 @@ def test_the_maximum_of_a_block_is_that_of_the_activated_values(activation: str)
     model, images = build(model_of("cnn", activation=activation, cnn=cnn), (1, 6, 6), 2).eval(), torch.randn(2, 1, 6, 6)
     assert isinstance(model, nn.Sequential)
     convolved = ACTIVATIONS[activation]()(model[0](images))
-    assert torch.equal(model[:3](images), nn.functional.max_pool2d(convolved, 2))
+    # Not to the bit: a vector's lanes and the rest of a row may round an activation differently.
+    torch.testing.assert_close(model[:3](images), nn.functional.max_pool2d(convolved, 2))
 
 
 @pytest.mark.parametrize("side", [4, 11])
