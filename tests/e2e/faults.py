@@ -190,7 +190,7 @@ FAULTS: Final = (
     Fault("api-server-30s", api_server, restarts=False),
     Fault("cut-5s", cut(5), restarts=False),
     Fault("cut-60s", cut(60)),
-    Fault("disk-full", disk_full),
+    Fault("disk-full", disk_full, restarts=False),
     Fault("out-of-memory", out_of_memory),
 )
 

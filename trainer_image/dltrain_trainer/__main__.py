@@ -21,7 +21,7 @@ from dltrain.reporting import reporter
 from dltrain_trainer.distributed import connect
 from dltrain_trainer.distributed.device import rank_device
 from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, FinalError, ToldToEndError, TrainerError
-from dltrain_trainer.files import storage_errors
+from dltrain_trainer.files import make_folder
 from dltrain_trainer.progress import Progress
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import stages_of
@@ -64,8 +64,7 @@ def run_stages() -> int:
     if pipeline is None:
         raise TrainerError("spec.pipeline: is required to run the trainer; jobs with a command run that instead")
     output = path_from(names.OUTPUT_VARIABLE)
-    with storage_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     communicator = connect(job.spec.backend, pipeline.train.communication.horovod)
     device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)

@@ -2,12 +2,63 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from dltrain_trainer.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 120.0
+"""How long what has no second chance waits for a storage to take it."""
+PAUSE_SECONDS: Final = 0.5
+PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN}
+)
+"""Refusals that end without the job: of storages that are full or away."""
+
+
+def deliver(path: Path, data: bytes) -> None:
+    """Replace a file by another content, durably; waits while the storage is full or away.
+
+    Raises:
+        CheckpointError: the storage refuses, for good or for too long.
+    """
+    patiently(lambda: write_atomically(path, data))
+
+
+def patiently(work: Callable[[], None], patience: float = PATIENCE_SECONDS) -> None:
+    """Do something with the storage, again and again while that is full or away.
+
+    Args:
+        work: raises CheckpointError where the storage refuses, and may be done again then.
+        patience: seconds after which a refusal is one for good.
+
+    Raises:
+        CheckpointError: the last refusal.
+    """
+    ends, waits = time.monotonic() + patience, False
+    while True:
+        try:
+            return work()
+        except CheckpointError as error:
+            if not is_passing(error) or time.monotonic() >= ends:
+                raise
+            if not waits:
+                log.warning("%s; this is tried again for %d seconds", error, patience)
+            waits = True
+        time.sleep(PAUSE_SECONDS)
+
+
+def is_passing(error: CheckpointError) -> bool:
+    """Whether a refusal may be over soon."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in PASSING
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,6 +75,20 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Let a folder exist; waits while the storage is full or away.
+
+    Raises:
+        CheckpointError: the storage refuses, for good or for too long.
+    """
+
+    def make() -> None:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    patiently(make)
 
 
 def sync_folder(folder: Path) -> None:

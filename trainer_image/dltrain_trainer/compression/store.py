@@ -20,7 +20,7 @@ from dltrain_trainer.compression.course import Course
 from dltrain_trainer.compression.subject import Subject
 from dltrain_trainer.compression.together import packed, unpacked
 from dltrain_trainer.errors import CheckpointError
-from dltrain_trainer.files import storage_errors, write_atomically
+from dltrain_trainer.files import deliver, make_folder
 
 log = logging.getLogger(__name__)
 COURSE: Final = "course.json"
@@ -49,15 +49,14 @@ class Store:
         Raises:
             CheckpointError: the storage refuses.
         """
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         weights, graph = self._files(course.accepted)
         if not weights.exists():
             if product.graph is not None:
-                write_atomically(graph, product.graph)
-            write_atomically(weights, packed(product.subject))
+                deliver(graph, product.graph)
+            deliver(weights, packed(product.subject))
         content = {"identity": self.identity, "course": course.to_dict()}
-        write_atomically(self.folder / COURSE, json.dumps(content, indent=2).encode())
+        deliver(self.folder / COURSE, json.dumps(content, indent=2).encode())
         self._clean(course.accepted)
 
     def load(self) -> tuple[Course, Product] | None:

@@ -21,7 +21,7 @@ from dltrain_trainer.compression.subject import architecture
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.distributed.device import device_of
 from dltrain_trainer.errors import CheckpointError, TrainerError
-from dltrain_trainer.files import write_atomically
+from dltrain_trainer.files import deliver
 from dltrain_trainer.models import Blueprint
 
 WEIGHTS: Final = "model.safetensors"
@@ -71,9 +71,9 @@ def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Te
         CheckpointError: the storage refuses, or what was read back predicts otherwise.
     """
     weights = {name: tensor.contiguous() for name, tensor in artifact.model.state_dict().items()}
-    write_atomically(folder / WEIGHTS, serialize(weights))
+    deliver(folder / WEIGHTS, serialize(weights))
     content = json.dumps(description(artifact, metrics, sample), indent=2, allow_nan=False)
-    write_atomically(folder / DESCRIPTION, content.encode())
+    deliver(folder / DESCRIPTION, content.encode())
     written = load(folder)
     written.model.to(device_of(artifact.model))
     if not torch.allclose(written.predict(sample), artifact.predict(sample), rtol=0, atol=0, equal_nan=True):

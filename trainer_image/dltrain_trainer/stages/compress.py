@@ -28,7 +28,7 @@ from dltrain_trainer.compression.together import led, packed, shared
 from dltrain_trainer.errors import FinalError
 from dltrain_trainer.evaluation.problems import MetricError
 from dltrain_trainer.export.artifact import save
-from dltrain_trainer.files import storage_errors
+from dltrain_trainer.files import make_folder
 from dltrain_trainer.models import ModelError
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.checks import followed_metric, row_metrics
@@ -89,8 +89,7 @@ def keep_original(run: Run) -> None:
     """
     folder = run.output / FOLDER / ORIGINAL
     if run.is_first:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         save(run.artifact, folder, {}, run.data.dataset.test.inputs[:COMPARED_SAMPLES])
 
 

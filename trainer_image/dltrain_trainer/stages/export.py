@@ -14,7 +14,7 @@ from dltrain.api.status import Results
 from dltrain_trainer.errors import TrainerError
 from dltrain_trainer.evaluation.measure import artefacts
 from dltrain_trainer.export import save
-from dltrain_trainer.files import write_atomically
+from dltrain_trainer.files import deliver
 from dltrain_trainer.report.page import FILE, render_report
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.facts import report_data
@@ -49,17 +49,17 @@ def write(run: Run) -> None:
     if "safetensors" in formats:
         save(run.artifact, run.output, run.measured_unquantized.metrics, sample)
     for name, content in graphs(run, sample):
-        write_atomically(run.output / name, content)
+        deliver(run.output / name, content)
     for name, content in artefacts(run.measured).items():
-        write_atomically(run.output / name, content)
-    write_atomically(run.output / FILE, render_report(report_data(run)).encode())
+        deliver(run.output / name, content)
+    deliver(run.output / FILE, render_report(report_data(run)).encode())
     results = Results(
         metrics=metrics,
         artifacts=str(run.output),
         train_seconds=round(run.train_seconds, 3),
         compression=run.rows,
     )
-    write_atomically(run.output / RESULTS_FILE, results.model_dump_json(by_alias=True, indent=2).encode())
+    deliver(run.output / RESULTS_FILE, results.model_dump_json(by_alias=True, indent=2).encode())
     run.progress.results(results)
 
 

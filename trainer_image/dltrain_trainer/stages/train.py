@@ -120,6 +120,8 @@ def train_on(run: Run, state: TrainingState, keeper: Keeper) -> None:
     with closing(records) if records else nullcontext(), keeper.watching(), feed_of(run, sampler, state.step) as feed:
         observer.waits = lambda: waits_of(feed, state.learner)
         fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch, after_step=keeper.after_step)
+        if records:
+            records.deliver()
         keeper.finish(state)
     if run.is_first and state.is_over and state.step < observer.steps:
         run.progress.say(f"ended early, after {state.step} steps: the validation split shows no more progress")

@@ -7,12 +7,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
 from dltrain_trainer.errors import CheckpointError
-from dltrain_trainer.files import storage_errors, write_atomically
+from dltrain_trainer.files import patiently, storage_errors, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class MetricsLog:
     """Appends to a file, after the lines of the steps that are kept from before.
 
     A storage that refuses (it is full, or away) never stops a training: what is to be recorded waits in memory, is
-    tried again, and what is still not written at the end is lost, with a warning.
+    tried again, and what is still not written a while after the end is lost, with a warning.
     """
 
     def __init__(self, path: Path, kept_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,6 +62,11 @@ class MetricsLog:
     def sync(self) -> None:
         """Make what was recorded durable: before a checkpoint that says these steps are done."""
         self._attempt(self._make_durable)
+
+    def deliver(self) -> None:
+        """Let the storage take what was recorded, if it does in a while."""
+        with suppress(CheckpointError):  # close tells of what is lost
+            patiently(self._deliver_named)
 
     def close(self) -> None:
         """Nothing more is recorded."""
@@ -99,6 +105,10 @@ class MetricsLog:
             self._file = self._open()
         while self._pending:
             del self._pending[: self._file.write(self._pending)]
+
+    def _deliver_named(self) -> None:
+        with storage_errors(self._path):
+            self._deliver()
 
     def _make_durable(self) -> None:
         self._deliver()

@@ -75,6 +75,11 @@ class Records:
         """Let readers see what was recorded."""
         self.steps.flush()
 
+    def deliver(self) -> None:
+        """Let the storage take what was recorded, if it does in a while: at the end of a training that is complete."""
+        for log in (self.steps, self.epochs):
+            log.deliver()
+
     def close(self) -> None:
         """Nothing more is recorded."""
         for file in (self.steps, self.epochs, self.events):
