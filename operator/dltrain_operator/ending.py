@@ -59,7 +59,7 @@ def find_outcome(job: DLTrainJob, observed: Observed, now: datetime) -> Outcome 
     """
     for pod in observed.pods:
         if pod.index == 0 and pod.exit_code in {0, EXIT_DO_NOT_RETRY}:
-            group = read_account(pod.account) or observed.notes.group
+            group = last_word(pod, observed.notes.group)
             return completion(group) if pod.exit_code == 0 else failure_of(pod, group)
     if observed.notes.refusal:
         return own_failure("InvalidSpec", observed.notes.refusal)
@@ -82,6 +82,19 @@ def overdue(job: DLTrainJob, now: datetime) -> Outcome | None:
         message = f"the job did not start within runPolicy.startupDeadlineSeconds, {limit}{why}"
         return own_failure("DeadlineExceeded", message)
     return None
+
+
+def last_word(pod: PodRecord, heard: GroupStatus | None) -> GroupStatus | None:
+    """The last that a coordinator said: its termination message, or the same outcome in full, as it was heard.
+
+    Args:
+        pod: worker 0's.
+        heard: the newest status that the coordinator has sent.
+    """
+    left = read_account(pod.account)
+    if left is None or heard is None:
+        return left or heard
+    return heard if (heard.state, heard.attempt) == (left.state, left.attempt) else left
 
 
 def read_account(text: str) -> GroupStatus | None:

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain.api.progress import Progress
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
-from dltrain.api.status import CheckpointStatus, Failure, Results
+from dltrain.api.status import CheckpointStatus, CompressionRow, Failure, Latency, Results
 from dltrain_agent.reports import Reported, fold
 from dltrain_agent.state import Attempt, Group
 from dltrain_agent.summary import address_of, group_status, termination_message
@@ -30,9 +32,74 @@ def test_a_termination_message_fits_and_says_the_same_but_for_the_start_of_the_l
     assert read.model_copy(update={"failure": failure}) == status
 
 
+@pytest.mark.parametrize("failure", [None, Failure(reason="UserError", message="rank 1 ended", log="one line")])
+def test_a_job_with_many_rows_of_compression_tells_the_outcome_and_its_metrics(failure: Failure | None) -> None:
+    latencies = tuple(
+        Latency(batch=batch, threads=threads, p50_milliseconds=1 / 3, p95_milliseconds=2 / 3)
+        for batch in (1, 8, 32)
+        for threads in (1, 2)
+    )
+    row = CompressionRow(step="1 prune", outcome="passed", latencies=latencies, processor="a processor, AVX2, 2 cores")
+    results = Results(metrics={"accuracy": 0.5}, compression=(row,) * 8)
+    status = GroupStatus(state="succeeded", attempt=2, failure=failure, last_restart=failure, results=results)
+    read = GroupStatus.model_validate_json(termination_message(status))
+    assert read.results is not None
+    assert read.results.compression == (row.model_copy(update={"latencies": (latencies[2],)}),) * 8
+    assert (read.state, read.attempt, read.results.metrics) == ("succeeded", 2, {"accuracy": 0.5})
+    more = results.model_copy(update={"compression": (row,) * 100})
+    read = GroupStatus.model_validate_json(termination_message(status.model_copy(update={"results": more})))
+    assert read.results == Results(metrics={"accuracy": 0.5})
+
+
+def test_a_termination_message_of_thousands_of_workers_leaves_out_their_indexes() -> None:
+    everyone = tuple(range(10_000))
+    status = GroupStatus(state="succeeded", attempt=3, members=everyone, workers=everyone, silent=(7,))
+    assert GroupStatus.model_validate_json(termination_message(status)) == GroupStatus(state="succeeded", attempt=3)
+
+
+TEXTS = st.text(max_size=5000)
+FAILURES = st.none() | st.builds(
+    Failure, reason=st.just("UserError"), message=TEXTS, log=st.none() | TEXTS, attempt=st.integers(1, 100)
+)
+
+
+@given(
+    failure=FAILURES,
+    restart=FAILURES,
+    preflight=st.none() | st.lists(TEXTS, max_size=5).map(tuple),
+    losses=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=200).map(tuple),
+    members=st.integers(0, 5000),
+)
+def test_every_termination_message_fits_and_tells_the_outcome(
+    failure: Failure | None,
+    restart: Failure | None,
+    preflight: tuple[str, ...] | None,
+    losses: tuple[float, ...],
+    members: int,
+) -> None:
+    status = GroupStatus(
+        state="failed" if failure else "succeeded",
+        attempt=7,
+        members=tuple(range(members)),
+        preflight=preflight,
+        progress=Progress(stage="train", losses=losses, time=NOW),
+        results=Results(metrics={"accuracy": 0.5}),
+        failure=failure,
+        last_restart=restart,
+    )
+    text = termination_message(status)
+    assert len(text.encode()) <= 4096
+    read = GroupStatus.model_validate_json(text)
+    assert (read.state, read.attempt, read.results) == (status.state, 7, status.results)
+    assert (read.failure is None) == (failure is None)
+    if failure is not None and read.failure is not None:
+        assert failure.message.startswith(read.failure.message)
+        assert (failure.log or "").endswith(read.failure.log or "")
+
+
 def test_a_termination_message_fits_even_when_the_message_alone_is_too_long() -> None:
     status = GroupStatus(state="failed", failure=Failure(reason="UserError", message="x" * 20_000))
-    assert len(termination_message(status).encode()) <= 4096
+    assert len(termination_message(status).encode()) == 4096
 
 
 def test_paths_on_the_claim_become_addresses() -> None:

@@ -190,6 +190,20 @@ def test_without_a_termination_message_the_last_word_counts(account: str) -> Non
     assert (status.phase, status.results) == ("Succeeded", RESULTS)
 
 
+@pytest.mark.parametrize(
+    ("heard_state", "attempt", "known"), [("succeeded", 1, True), ("running", 1, False), ("succeeded", 2, False)]
+)
+def test_what_was_heard_counts_beside_a_termination_message_of_the_same_outcome_which_may_be_shortened(
+    heard_state: str, attempt: int, known: bool
+) -> None:
+    shortened = RESULTS.model_copy(update={"artifacts": None})
+    account = says("succeeded", 1, results=shortened).model_dump_json()
+    status = status_after(
+        running(), ended(0, 0, account=account), at=601, **heard(heard_state, attempt, results=RESULTS)
+    )
+    assert status.results == (RESULTS if known else shortened)
+
+
 def test_exit_code_64_of_worker_0_fails_the_job_with_the_cause_it_left() -> None:
     account = says("failed", 4, failure=FAILURE, user_restarts=3).model_dump_json()
     decided = plan(running(), ended(0, 64, account=account), pod(1), at=601, **heard("running"))

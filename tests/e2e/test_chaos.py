@@ -40,7 +40,7 @@ SHORT: Final = {
 CELLS: Final = [(fault, moment) for fault in FAULTS for moment in MOMENTS if ALL or (fault.name, moment) in SHORT]
 KILLS: Final = 100 if ALL else 10
 COMPRESSION: Final = "during compression"
-COMPRESS: Final = {"steps": [{"prune": {"method": "channel", "ratio": 0.25}}, {"quantize": {"method": "static"}}]}
+COMPRESS: Final = {"steps": [{"prune": {"method": "channel", "ratio": 0.25, "fineTuneEpochs": 1}}]}
 VALIDATION: Final = 0.2
 RESULTS: Final[list[Cell]] = []
 
@@ -109,7 +109,7 @@ def test_a_job_comes_to_the_same(  # noqa: PLR0917 - fixtures and a cell
     assert (done.status.phase, kept.steps, kept.uses) == ("Succeeded", tuple(range(1, STEPS + 1)), {1})
     expected = undisturbed(moment)
     assert kept.losses == expected.losses, "to the bit"
-    assert kept.accuracy == expected.accuracy
+    assert (kept.accuracy, kept.rows) == (expected.accuracy, expected.rows)
     if not fault.restarts:
         assert done.status.attempt == 1, done.status.last_restart
     seconds = (back[0] - at).total_seconds() if back is not None else None

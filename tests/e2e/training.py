@@ -33,7 +33,10 @@ class Account:
     losses: tuple[float, ...]
     attempts: tuple[int, ...]
     """Of each step: the attempt that did it for good."""
-    accuracy: float
+    accuracy: float | None
+    """Of the test split; None of a compressed model, for a processor's mood decides which that is."""
+    rows: tuple[float, ...]
+    """Of the compression: the accuracy of the trained model and of what each step has made of it."""
 
     @property
     def uses(self) -> set[int]:
@@ -88,12 +91,14 @@ def account(space: Space, job: DLTrainJob, into: Path) -> Account:
 def read_account(stored: Path) -> Account:
     """What the folder of a finished job holds."""
     lines = [json.loads(line) for line in (stored / "metrics.jsonl").read_text().splitlines()]
-    metrics = json.loads((stored / "results.json").read_text())["metrics"]
+    results = json.loads((stored / "results.json").read_text())
+    rows = tuple(row["metrics"]["accuracy"] for row in results["compression"])
     return Account(
         tuple(line["step"] for line in lines),
         tuple(line["loss"] for line in lines),
         tuple(line["attempt"] for line in lines),
-        metrics["accuracy"],
+        None if rows else results["metrics"]["accuracy"],
+        rows,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,18 +41,90 @@ def group_status(
 
 
 def termination_message(status: GroupStatus) -> str:
-    """The status in at most 4096 bytes of JSON; of a long failure log, the last lines."""
-    text = status.model_dump_json(by_alias=True, exclude_none=True)
-    while len(text.encode()) > MAX_TERMINATION_BYTES and status.failure is not None:
-        failure = status.failure
-        excess = len(text.encode()) - MAX_TERMINATION_BYTES
-        shorter = (failure.log or "").encode()[excess:].decode(errors="ignore")
-        message = failure.message if failure.log else failure.message[: len(failure.message) // 2]
-        status = status.model_copy(
-            update={"failure": failure.model_copy(update={"log": shorter or None, "message": message})}
+    """The status in at most 4096 bytes of JSON: as much of it as fits, the outcome in any case.
+
+    An operator that has heard the same outcome from the coordinator itself knows the rest.
+    """
+    for shorten in SHORTENINGS:
+        excess = len(text_of(status).encode()) - MAX_TERMINATION_BYTES
+        if excess <= 0:
+            break
+        status = shorten(status, excess)
+    return text_of(status)
+
+
+def text_of(status: GroupStatus) -> str:
+    """The JSON of a status."""
+    return status.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def with_shorter_logs(status: GroupStatus, excess: int) -> GroupStatus:
+    """Without the log of the restart, and with the last lines of the failure's."""
+    restart, failure = status.last_restart, status.failure
+    if restart is not None:
+        restart = restart.model_copy(update={"log": None})
+    if failure is not None:
+        log = (failure.log or "").encode()[excess:].decode(errors="ignore")  # a byte of text is one of JSON, or more
+        failure = failure.model_copy(update={"log": log or None})
+    return status.model_copy(update={"last_restart": restart, "failure": failure})
+
+
+def without_indexes(status: GroupStatus, _: int) -> GroupStatus:
+    """Without the members, of which there may be thousands."""
+    return status.model_copy(update={"members": (), "workers": (), "silent": ()})
+
+
+def without_curve(status: GroupStatus, _: int) -> GroupStatus:
+    """Without the losses so far."""
+    progress = status.progress
+    return status.model_copy(update={"progress": progress and progress.model_copy(update={"losses": ()})})
+
+
+def with_one_latency(status: GroupStatus, _: int) -> GroupStatus:
+    """With the one latency of each row of the compression that its speed-up is made from."""
+    results = status.results
+    if results is None:
+        return status
+    rows = [
+        row.model_copy(
+            update={"latencies": tuple(each for each in row.latencies if (each.batch, each.threads) == (8, 1))}
         )
-        text = status.model_dump_json(by_alias=True, exclude_none=True)
-    return text
+        for row in results.compression
+    ]
+    return status.model_copy(update={"results": results.model_copy(update={"compression": tuple(rows)})})
+
+
+def without_rows(status: GroupStatus, _: int) -> GroupStatus:
+    """Without the rows of the compression."""
+    results = status.results
+    return status.model_copy(update={"results": results and results.model_copy(update={"compression": ()})})
+
+
+def without_history(status: GroupStatus, _: int) -> GroupStatus:
+    """Without what was before the end."""
+    return status.model_copy(update={"last_restart": None, "preflight": None, "progress": None})
+
+
+def with_shorter_message(status: GroupStatus, excess: int) -> GroupStatus:
+    """With the start of the failure's message."""
+    failure = status.failure
+    if failure is None:
+        return status
+    message = failure.message.encode()
+    shorter = message[: max(0, len(message) - excess)].decode(errors="ignore")
+    return status.model_copy(update={"failure": failure.model_copy(update={"message": shorter})})
+
+
+SHORTENINGS: Final[Sequence[Callable[[GroupStatus, int], GroupStatus]]] = (
+    with_shorter_logs,
+    without_indexes,
+    without_curve,
+    with_one_latency,
+    without_rows,
+    without_history,
+    with_shorter_message,
+)
+"""What is left out of a termination message that is too long, in this order: status and excess in bytes -> status."""
 
 
 def address_of(path: str, job: DLTrainJob, *, local: bool) -> str:
