@@ -154,11 +154,17 @@ class Cluster:
             if not token:
                 return
 
-    async def create(self, manifest: Manifest) -> Object:
-        """Create an object; never touches one that exists."""
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Object:
+        """Create an object; never touches one that exists.
+
+        Args:
+            manifest: the object.
+            dry_run: only ask what it would become.
+        """
         path = path_of(kind_of(manifest), manifest["metadata"]["namespace"])
         strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
-        return await self._request("create", path, [("fieldManager", FIELD_MANAGER), strict], manifest)
+        query = [("fieldManager", FIELD_MANAGER), strict, *([("dryRun", "All")] if dry_run else [])]
+        return await self._request("create", path, query, manifest)
 
     async def apply(self, manifest: Manifest, subresource: str = "") -> Object:
         """Apply an object on the server: what the manifest holds becomes so, all else of ours goes."""

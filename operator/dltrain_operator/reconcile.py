@@ -17,11 +17,12 @@ from dltrain_operator.actions import Plan
 from dltrain_operator.answers import RefusedError, StaleError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
-from dltrain_operator.children.gang import GangScheduler, without_topology
+from dltrain_operator.children.gang import GangScheduler
 from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.children.secret import identity_secret
 from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder, event_manifest
+from dltrain_operator.gangs import ensure_group
 from dltrain_operator.goodput import Goodput, held_gpus
 from dltrain_operator.identity import make_identity
 from dltrain_operator.lag import WatchLag
@@ -155,7 +156,7 @@ class Reconciler:
         """Let the children and the pods exist."""
         work = [self._put_child(observed, child) for child in plan.children]
         if plan.job is not None and plan.pods:
-            work += [self._ensure_identity(plan.job), self._ensure_group(plan.group)]
+            work += [self._ensure_identity(plan.job), ensure_group(self._cluster, plan.job, plan.group)]
         await together(work)
         await together([self._create(pod.manifest) for pod in plan.pods])
         if plan.pods:
@@ -195,19 +196,6 @@ class Reconciler:
         identity = make_identity(key, job.metadata.uid)
         with suppress(AlreadyExistsError):
             await self._cluster.create(identity_secret(job, identity, version))
-
-    async def _ensure_group(self, group: Manifest | None) -> None:
-        """Let the job's PodGroup exist; its name is of this very job, so one that exists is the job's own."""
-        if group is None:
-            return
-        with suppress(AlreadyExistsError):
-            try:
-                await self._cluster.create(group)
-            except RefusedError:
-                plain = without_topology(group)
-                if plain is None:
-                    raise
-                await self._cluster.create(plain)
 
     async def _clear_away(self, job: JobRecord, plan: Plan) -> None:
         doomed = [(pod, False) for pod in plan.remove] + [(pod, True) for pod in plan.force]

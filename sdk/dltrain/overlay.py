@@ -7,7 +7,13 @@ from typing import Any, Final
 
 MERGED_BY: Final = {"containers": "name", "initContainers": "name"}
 """List field -> the key by which its entries are matched, and then merged."""
-REPLACED_BY: Final = {"env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+REPLACED_BY: Final = {
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "resourceClaims": "name",
+    "claims": "name",
+}
 """List field -> the key by which its entries are matched, and then replaced.
 
 Two entries of one name here may differ in kind (a value and a reference, say), which cannot be merged.

@@ -108,7 +108,7 @@ class Cluster:
         wait_for("the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", pause=0.2)
         control.daemon("kube-controller-manager", *settings.controller_manager(pki))
         scheduler = (f"--kubeconfig={pki}/kube-scheduler.kubeconfig", "--leader-elect=false")
-        control.daemon("kube-scheduler", *scheduler, f"--feature-gates={settings.GANGS}")
+        control.daemon("kube-scheduler", *scheduler, settings.FEATURES)
         control.daemon("coredns", "-conf", self.run / "Corefile")
 
     def _audit_options(self, audit: Mapping[str, Any] | None) -> list[str]:

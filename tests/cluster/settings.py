@@ -9,8 +9,12 @@ from tests.cluster.build import PAUSE_IMAGE
 from tests.cluster.cgroups import PREFIX
 from tests.cluster.network import CONTROL_ADDRESS, SERVICES, pod_range
 
-GANGS = "GenericWorkload=true"
-"""Kubernetes' own gang scheduling (KEP-4671), in beta and off by default; every daemon has to know of it."""
+GATES = ("GenericWorkload", "TopologyAwareWorkloadScheduling", "DRAWorkloadResourceClaims")
+"""Kubernetes' own gang scheduling (KEP-4671), its topologies (KEP-5732) and the claims that gangs share (KEP-5729).
+
+They are off by default, and every daemon has to know of them.
+"""
+FEATURES = "--feature-gates=" + ",".join(f"{gate}=true" for gate in GATES)
 KEEP_EVERYTHING = """[plugins.'io.containerd.gc.v1.scheduler']
 startup_delay = '87600h'
 deletion_threshold = 0
@@ -48,7 +52,7 @@ def kubelet(pki: Path, node: str, resolv_conf: Path) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "failCgroupV1": False,
-        "featureGates": {"GenericWorkload": True},
+        "featureGates": dict.fromkeys(GATES, True),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{PREFIX}/{node}",
         "failSwapOn": False,
@@ -125,7 +129,7 @@ def api_server(pki: Path) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc",
         "--kubelet-preferred-address-types=InternalIP",
         "--enable-admission-plugins=NodeRestriction",
-        f"--feature-gates={GANGS}",
+        FEATURES,
         "--runtime-config=scheduling.k8s.io/v1beta1=true,scheduling.k8s.io/v1alpha3=true",
         "--enable-aggregator-routing",  # webhooks are called by pod address: there is no kube-proxy here
         "--default-not-ready-toleration-seconds=1",
@@ -144,7 +148,7 @@ def controller_manager(pki: Path) -> list[str]:
         f"--kubeconfig={pki}/kube-controller-manager.kubeconfig",
         f"--service-account-private-key-file={pki}/sa.key",
         f"--root-ca-file={pki}/ca.crt",
-        f"--feature-gates={GANGS}",
+        FEATURES,
         "--leader-elect=false",
         "--use-service-account-credentials",
         "--node-monitor-period=1s",

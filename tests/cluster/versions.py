@@ -66,6 +66,11 @@ MODULES: Final = (
     ),
 )
 
+DEVICES: Final = Module(
+    "sigs.k8s.io/dra-example-driver",
+    "v0.2.1",
+    {"dra-example-kubeletplugin": "cmd/dra-example-kubeletplugin"},
+)
 KUEUE: Final = Module("sigs.k8s.io/kueue", "v0.15.0", {"kueue": "cmd/kueue"})
 TOOLS: Final = (
     Module("helm.sh/helm/v4", "v4.3.1", {"helm": "cmd/helm"}),
@@ -74,6 +79,7 @@ TOOLS: Final = (
         "github.com/prometheus/prometheus", "v0.316.0", {name: f"cmd/{name}" for name in ("prometheus", "promtool")}
     ),
     KUEUE,
+    DEVICES,
 )
 """What tests call or run; the cluster itself does not need them."""
 

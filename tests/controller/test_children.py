@@ -43,7 +43,7 @@ def test_the_config_map_shows_the_job_with_every_default() -> None:
         "metadata": {"name": "cifar", "namespace": "ml", "uid": UID},
         "spec": {
             "workers": {"replicas": 2, "resources": {"limits": {}, "requests": {}}, "template": {}},
-            "scheduling": {},
+            "scheduling": {"sharedClaims": []},
             "backend": "horovod",
             "command": ["hostname"],
             "checkpoint": {"everySeconds": 60, "keep": 3},

@@ -11,9 +11,8 @@ import pytest
 from dltrain_operator.apply import connected
 from dltrain_operator.children.gang import GangScheduler, in_gang, pod_group
 from dltrain_operator.children.pod import Place, worker_pod
-from dltrain_operator.gangs import Choice, first_served, gang_scheduler
+from dltrain_operator.gangs import NO_SHARING, Choice, first_served, gang_scheduler
 from tests.apiserver import PROGRAMS, ApiServer, programs_folder
-from tests.cluster.settings import GANGS
 from tests.controller.builders import parsed
 from tests.controller.cluster import OperatorProcess, Space, install
 
@@ -50,6 +49,33 @@ def test_kubernetes_places_all_workers_or_none_and_preempts_them_as_one() -> Non
 def test_others_are_told_how_many_must_fit(scheduler: GangScheduler) -> None:
     given = spec(scheduler, replicas=3, scheduling={"priorityClassName": "high", "topologyKey": "rack"})
     assert given == {"minMember": 3, "priorityClassName": "high"}
+
+
+CLAIMS = [{"name": "channel", "template": "channels"}, {"name": "switch", "claim": "switch-1"}]
+REFERENCES = [
+    {"name": "channel", "resourceClaimTemplateName": "channels"},
+    {"name": "switch", "resourceClaimName": "switch-1"},
+]
+
+
+def test_a_gang_shares_claims_that_its_pods_refer_to_in_the_same_words() -> None:
+    job = parsed(replicas=2, scheduling={"sharedClaims": CLAIMS})
+    group = pod_group(job, "kubernetes")
+    assert group is not None
+    pod = worker_pod(job, Place(1, 1, "1", 0, 0), "trainer:1")
+    assert group["spec"]["resourceClaims"] == pod["spec"]["resourceClaims"] == REFERENCES
+    (container,) = pod["spec"]["containers"]
+    assert container["resources"]["claims"] == [{"name": "channel"}, {"name": "switch"}]
+
+
+def test_claims_of_single_workers_come_from_the_template_beside_those_that_are_shared() -> None:
+    gpu = {"name": "gpu", "resourceClaimTemplateName": "one-gpu"}
+    container = {"name": "worker", "resources": {"claims": [{"name": "gpu"}]}}
+    template = {"spec": {"resourceClaims": [gpu], "containers": [container]}}
+    job = parsed(workers={"replicas": 2, "template": template}, scheduling={"sharedClaims": CLAIMS[:1]})
+    pod = worker_pod(job, Place(1, 1, "1", 0, 0), "trainer:1")
+    assert pod["spec"]["resourceClaims"] == [REFERENCES[0], gpu]
+    assert pod["spec"]["containers"][0]["resources"]["claims"] == [{"name": "channel"}, {"name": "gpu"}]
 
 
 def test_a_pod_says_to_which_gang_it_belongs() -> None:
@@ -106,7 +132,7 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     programs = programs_folder()
     if not all((programs / name).exists() for name in PROGRAMS):
         pytest.skip(f"needs {PROGRAMS} in {programs} (`make cluster-build`)")
-    options = (f"--feature-gates={GANGS}", "--runtime-config=scheduling.k8s.io/v1beta1=true")
+    options = ("--feature-gates=GenericWorkload=true", "--runtime-config=scheduling.k8s.io/v1beta1=true")
     server = ApiServer(tmp_path_factory.mktemp("gated"), programs, options)
     try:
         server.start()
@@ -117,27 +143,46 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         server.stop()
 
 
-def test_an_operator_finds_the_gate_and_makes_groups(gated: ApiServer) -> None:
+@pytest.fixture
+def space(gated: ApiServer) -> Iterator[Space]:
+    """A namespace that an operator watches."""
+    operator = OperatorProcess(gated)
+    operator.start()
+    try:
+        yield Space(gated, gated.make_namespace())
+    finally:
+        operator.stop()
+
+
+def test_a_claim_from_a_template_is_refused_where_the_group_could_not_share_it(space: Space) -> None:
+    space.submit("a", replicas=2, scheduling={"sharedClaims": CLAIMS})
+    failure = space.await_phase("Failed")["failure"]
+    assert (failure["reason"], failure["message"]) == ("InvalidSpec", NO_SHARING)
+    assert space.pods() == {}
+
+
+def test_a_claim_that_exists_is_shared_by_pods_of_any_cluster(space: Space) -> None:
+    space.submit("a", replicas=2, scheduling={"sharedClaims": CLAIMS[1:]})
+    space.await_pods("a-0-1", "a-1-1")
+    assert [pod["spec"]["resourceClaims"] for pod in space.pods().values()] == [REFERENCES[1:]] * 2
+
+
+def test_an_operator_finds_the_gate_and_makes_groups(gated: ApiServer, space: Space) -> None:
     async def served() -> GangScheduler:
         async with connected(gated.kubeconfig, 1) as cluster:
             return await first_served(cluster)
 
     assert asyncio.run(served()) == "kubernetes"
-    operator, space = OperatorProcess(gated), Space(gated, gated.make_namespace())
-    operator.start()
-    try:
-        space.submit("a", replicas=2, scheduling={"topologyKey": "rack"})
-        space.await_pods("a-0-1", "a-1-1")
-        groups = f"/apis/scheduling.k8s.io/v1beta1/namespaces/{space.namespace}/podgroups"
-        (group,) = gated.request("GET", groups)["items"]
-        assert group["spec"]["schedulingPolicy"] == {"gang": {"minCount": 2}}
-        assert group["spec"]["disruptionMode"] == {"all": {}}
-        assert "schedulingConstraints" not in group["spec"]  # which has a gate of its own: the pods' affinity stays
-        named = {"podGroupName": group["metadata"]["name"]}
-        assert [pod["spec"]["schedulingGroup"] for pod in space.pods().values()] == [named, named]
-        space.run("a-0-1", "a-1-1")
-        space.end("a-1-1", 1)
-        space.await_pods("a-1-2")
-        assert space.pods()["a-1-2"]["spec"]["schedulingGroup"] == named
-    finally:
-        operator.stop()
+    space.submit("a", replicas=2, scheduling={"topologyKey": "rack"})
+    space.await_pods("a-0-1", "a-1-1")
+    groups = f"/apis/scheduling.k8s.io/v1beta1/namespaces/{space.namespace}/podgroups"
+    (group,) = gated.request("GET", groups)["items"]
+    assert group["spec"]["schedulingPolicy"] == {"gang": {"minCount": 2}}
+    assert group["spec"]["disruptionMode"] == {"all": {}}
+    assert "schedulingConstraints" not in group["spec"]  # which has a gate of its own: the pods' affinity stays
+    named = {"podGroupName": group["metadata"]["name"]}
+    assert [pod["spec"]["schedulingGroup"] for pod in space.pods().values()] == [named, named]
+    space.run("a-0-1", "a-1-1")
+    space.end("a-1-1", 1)
+    space.await_pods("a-1-2")
+    assert space.pods()["a-1-2"]["spec"]["schedulingGroup"] == named

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from dltrain.api.job import DLTrainJob
 from tests.cluster.host import wait_for
 from tests.e2e.jobs import PATIENT, go, script_job
 from tests.e2e.live import Space
 
 pytestmark = pytest.mark.e2e
 GPU = "nvidia.com/gpu"
+RACK = "example.com/rack"
+
+
+def message(job: DLTrainJob) -> str:
+    """Why a job does not run."""
+    condition = job.status.condition("Running")
+    return condition.message if condition is not None else ""
 
 
 def hungry(name: str, replicas: int) -> dict[str, Any]:
@@ -35,9 +45,7 @@ def test_two_gangs_that_each_fit_half_never_deadlock_and_one_that_does_not_fit_h
     winner, loser = sorted(names, key=lambda name: -placed(space, name))
     space.await_job(winner, "runs", lambda job: job.status.phase == "Running", 120)
     for waiting in (loser, "large"):
-        space.await_job(
-            waiting, "says why it waits", lambda job: "0 of" in (job.status.condition("Running") or job).message, 60
-        )
+        space.await_job(waiting, "says why it waits", lambda job: "0 of" in message(job), 60)
         assert placed(space, waiting) == 0
     go(space, winner, (0, 1), (1, 1))
     space.await_job(winner, "succeeds", lambda job: job.status.phase == "Succeeded", 60)
@@ -46,6 +54,62 @@ def test_two_gangs_that_each_fit_half_never_deadlock_and_one_that_does_not_fit_h
     go(space, loser, (0, 1), (1, 1))
     space.await_job(loser, "succeeds", lambda job: job.status.phase == "Succeeded", 60)
     assert placed(space, "large") == 0
+
+
+@contextmanager
+def labelled(space: Space, **values: str) -> Iterator[None]:
+    """Nodes with a label that says in which rack they are."""
+    for node, value in values.items():
+        space.live.kubectl("label", "node", node, f"{RACK}={value}")
+    try:
+        yield
+    finally:
+        space.live.kubectl("label", "node", *values, f"{RACK}-")
+
+
+def test_a_gang_waits_for_room_in_one_rack_though_two_racks_have_it(space: Space) -> None:
+    blocker, gang = hungry("blocker", 1), hungry("gang", 2)
+    blocker["spec"]["workers"]["template"] = {"spec": {"nodeName": "node1"}}
+    gang["spec"]["scheduling"] = {"topologyKey": RACK}
+    with labelled(space, node1="a", node2="a", node3="b"):
+        space.apply(blocker)
+        space.await_job("blocker", "runs", lambda job: job.status.phase == "Running", 120)
+        space.apply(gang)
+        space.await_job("gang", "says why it waits", lambda job: "0 of 2" in message(job), 60)
+        (group,) = space.live.read("-n", space.name, "get", "podgroups.scheduling.k8s.io")["items"]
+        assert group["spec"]["schedulingConstraints"] == {"topology": [{"key": RACK}]}
+        assert placed(space, "gang") == 0
+        go(space, "blocker", (0, 1))
+        space.await_job("gang", "runs", lambda job: job.status.phase == "Running", 120)
+        nodes = {pod["spec"]["nodeName"] for pod in space.pods("gang").values()}
+        assert nodes == {"node1", "node2"}
+        go(space, "gang", (0, 1), (1, 1))
+        space.await_job("gang", "succeeds", lambda job: job.status.phase == "Succeeded", 60)
+
+
+def test_a_gang_is_preempted_as_one_and_goes_on_when_the_other_has_ended(space: Space) -> None:
+    """A node is free, so the urgent one needs one more; but half a job would only hold its node."""
+    priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1000}
+    priority["metadata"] = {"name": f"urgent-{space.name}"}
+    urgent = hungry("urgent", 2)
+    urgent["spec"]["scheduling"] = {"priorityClassName": f"urgent-{space.name}"}
+    space.live.create(priority)
+    try:
+        space.apply(hungry("usual", 2))
+        space.await_job("usual", "runs", lambda job: job.status.phase == "Running", 120)
+        space.apply(urgent)
+        space.await_job("urgent", "runs", lambda job: job.status.phase == "Running", 120)
+        space.await_job("usual", "waits as a whole", lambda job: "0 of 2" in message(job), 60)
+        assert sorted(space.pods("usual")) == [(0, 2), (1, 2)]
+        assert placed(space, "usual") == 0
+        go(space, "urgent", (0, 1), (1, 1))
+        space.await_job("urgent", "succeeds", lambda job: job.status.phase == "Succeeded", 60)
+        again = space.await_job("usual", "runs again", lambda job: job.status.phase == "Running", 120)
+        assert (again.status.attempt, again.status.restarts.user) == (2, 0)
+        go(space, "usual", (0, 2), (1, 2))
+        space.await_job("usual", "succeeds", lambda job: job.status.phase == "Succeeded", 60)
+    finally:
+        space.live.kubectl("delete", "priorityclass", f"urgent-{space.name}")
 
 
 def test_a_lost_worker_of_a_gang_that_runs_is_placed_alone(space: Space) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from dltrain.api.job import DLTrainJob
 from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest, child_metadata
+from dltrain_operator.children.scheduling import shared_claims
 
 GangScheduler = Literal["kubernetes", "volcano", "scheduler-plugins", "none"]
 GROUPS: Final[Mapping[GangScheduler, str]] = {
@@ -55,7 +56,12 @@ def native_spec(job: DLTrainJob) -> Manifest:
     key, least = job.spec.scheduling.topology_key, least_workers(job)
     whole: Manifest = {"disruptionMode": {"all": {}}} if least == job.spec.workers.replicas else {}
     domain = {"schedulingConstraints": {"topology": [{"key": key}]}} if key else {}
-    return {"schedulingPolicy": {"gang": {"minCount": least}}, **whole, **domain, **priority(job)}
+    return {"schedulingPolicy": {"gang": {"minCount": least}}, **whole, **domain, **priority(job), **shared_claims(job)}
+
+
+def shares_template(job: DLTrainJob) -> bool:
+    """Whether several workers share what is made from a template: that is for their PodGroup to say."""
+    return job.spec.workers.replicas > 1 and any(one.template for one in job.spec.scheduling.shared_claims)
 
 
 def without_topology(group: Manifest) -> Manifest | None:

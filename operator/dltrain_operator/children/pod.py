@@ -102,7 +102,8 @@ def pod_spec(job: DLTrainJob, image: str) -> Manifest:
 
 def worker_container(job: DLTrainJob, image: str) -> Manifest:
     """The container whose main process is the agent."""
-    workers = job.spec.workers
+    workers, shared = job.spec.workers, job.spec.scheduling.shared_claims
+    claims = {"claims": [{"name": one.name} for one in shared]} if shared else {}
     return {
         "name": names.WORKER_CONTAINER,
         "image": workers.image or image,
@@ -113,7 +114,7 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
             *storage_variables(job.spec.storage),
         ],
         "ports": [{"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"}],
-        "resources": workers.resources.to_dict(),
+        "resources": {**workers.resources.to_dict(), **claims},
         "terminationMessagePath": names.TERMINATION_LOG,
         "terminationMessagePolicy": "File",
         "securityContext": dict(CONTAINER_SECURITY),

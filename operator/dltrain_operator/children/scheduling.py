@@ -18,7 +18,21 @@ def placement(job: DLTrainJob) -> Manifest:
     """The parts of a pod's spec that say where it may run."""
     scheduling = job.spec.scheduling
     priority = {"priorityClassName": scheduling.priority_class_name} if scheduling.priority_class_name else {}
-    return {"affinity": {**spread(job), **together(job)}, **priority}
+    return {"affinity": {**spread(job), **together(job)}, **priority, **shared_claims(job)}
+
+
+def shared_claims(job: DLTrainJob) -> Manifest:
+    """The claims for devices that all workers share, as a pod and a PodGroup have them; equal, else they are not one.
+
+    KEP-5729.
+    """
+    claims = [
+        {"name": one.name, "resourceClaimName": one.claim}
+        if one.claim
+        else {"name": one.name, "resourceClaimTemplateName": one.template}
+        for one in job.spec.scheduling.shared_claims
+    ]
+    return {"resourceClaims": claims} if claims else {}
 
 
 def spread(job: DLTrainJob) -> Manifest:
