@@ -66,6 +66,8 @@ class Scene:
 
     def find(self, index: int, name: str) -> Process | None:
         """A process of a worker: by its own name, or by the name of its program."""
+        if all(number[0] != index for number in self.space.pods(self.job)):
+            return None  # which is to be created
         wanted = (one for one in processes(self.pod(index)) if is_called(one, name))
         return next(wanted, None)
 
