@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from dltrain.api.job import DLTrainJob
+from dltrain.api.progress import Bandwidth, Progress
 from dltrain.api.status import Failure
 from dltrain.durations import short_duration
 from dltrain.events import ClusterEvent
@@ -66,10 +67,21 @@ def course(job: DLTrainJob) -> Iterator[str]:
     for node in status.node_failures or ():
         avoided = f"; the job avoids it until {node.avoid_until:%H:%M} UTC" if node.avoid_until else ""
         yield f"Node {node.node} lost a worker {times(node.count)}, the last time by {node.reason}{avoided}."
-    for slow in (progress.stragglers or ()) if progress is not None else ():
-        yield f"Rank {slow.rank} computes {slow.slowdown:g} times as long as the others, which wait for it."
+    yield from held_up(progress or Progress())
     if status.checkpoint is not None and status.phase != "Succeeded":
         yield f"The newest checkpoint is of step {status.checkpoint.step}: {status.checkpoint.uri}"
+
+
+def held_up(progress: Progress) -> Iterator[str]:
+    """Who holds the others up."""
+    bandwidth = progress.bandwidth or Bandwidth(allreduce=0)
+    for worker in bandwidth.slow:
+        yield (
+            f"{worker} exchanged less than half as much data as the other workers before the first step "
+            f"({bandwidth.pairs:g} GB/s): look at the network of its node."
+        )
+    for slow in progress.stragglers or ():
+        yield f"Rank {slow.rank} computes {slow.slowdown:g} times as long as the others, which wait for it."
 
 
 def trouble(job: DLTrainJob) -> Iterator[str]:

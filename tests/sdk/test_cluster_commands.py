@@ -263,7 +263,10 @@ def test_explain_events_and_top(dltrain_on_cluster: CommandLine, client: Client,
         {"rank": 0, "computeSeconds": 12.345, "memoryMebibytes": 1536, "gpuMemoryMebibytes": 512},
         {"rank": 1, "computeSeconds": 9.0, "memoryMebibytes": 900},
     ]
-    write_status(client, phase="Running", progress={**progress, "ranks": ranks})
+    bandwidth = {"allreduce": 1.2, "pairs": 0.9, "slow": ["a-3"]}
+    stragglers = [{"rank": 1, "slowdown": 2.5}]
+    more = {"ranks": ranks, "bandwidth": bandwidth, "stragglers": stragglers}
+    write_status(client, phase="Running", progress={**progress, **more})
     note(api_server, client.namespace, "Pod/a-0-1", "Failing")
     assert dltrain_on_cluster("events", "a").out == (
         "12:00:07   Warning   Pod/a-0-1   Failing   Failing happened (2 times)\n"
@@ -271,6 +274,11 @@ def test_explain_events_and_top(dltrain_on_cluster: CommandLine, client: Client,
     assert dltrain_on_cluster("explain", "a").out.splitlines() == [
         "The job trains.",
         "It came to step 5 of 10 (stage train).",
+        (
+            "a-3 exchanged less than half as much data as the other workers before the first step (0.9 GB/s): "
+            "look at the network of its node."
+        ),
+        "Rank 1 computes 2.5 times as long as the others, which wait for it.",
         "The cluster warns:",
         "  Pod/a-0-1: Failing: Failing happened (2 times)",
     ]
@@ -285,7 +293,8 @@ RANK   COMPUTE   MEMORY     GPU MEMORY
 0      12.3 s    1.50 GiB   512 MiB
 1      9.0 s     900 MiB
 """
-    assert dltrain_on_cluster("top", "a").out == table + of_ranks + no_figures
+    network = "\nnetwork before the first step: allreduce 1.2 GB/s, 0.9 GB/s between pods; slow: a-3\n"
+    assert dltrain_on_cluster("top", "a").out == table + of_ranks + network + no_figures
 
 
 def test_top_shows_what_pods_use_where_that_is_measured(

@@ -49,6 +49,15 @@ class Meeting:
                 raise LeftAloneError
             return [self._left[key][rank] for rank in range(self.size)]
 
+    def of(self, key: tuple[str, int], rank: int) -> Any:
+        """One rank's value, once it has left it."""
+        with self._changed:
+            done = self._changed.wait_for(lambda: self._failed or rank in self._left.get(key, {}), DEADLINE)
+            assert done, f"{key} is late"
+            if rank not in self._left[key]:
+                raise LeftAloneError
+            return self._left[key][rank]
+
     def run(self, rank: int, work: Callable[[ThreadCommunicator], Result]) -> Result:
         """What a rank returns."""
         try:
@@ -111,6 +120,13 @@ class ThreadCommunicator:
 
     def first(self, value: Any) -> Any:
         return self.gather(value)[0]
+
+    def swap(self, values: Any, partner: int) -> Any:
+        low, high = sorted((self.rank, partner))
+        self._calls[f"swap {low} {high}"] += 1
+        key = f"swap {low} {high}", self._calls[f"swap {low} {high}"]
+        self.meeting.leave(key, self.rank, values)
+        return self.meeting.of(key, partner)
 
     def barrier(self) -> None:
         self.meeting.all(self._leave("barrier", None))

@@ -83,6 +83,7 @@ def progress_of(report: ProgressReport, now: datetime, before: Progress | None =
         time_split=report.time_split,
         stragglers=report.stragglers,
         ranks=report.ranks,
+        bandwidth=report.bandwidth or (before.bandwidth if before else None),
         eta=None if report.eta_seconds is None else short_duration(report.eta_seconds),
         time=now,
     )

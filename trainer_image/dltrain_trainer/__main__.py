@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,7 @@ from dltrain.errors import SpecError
 from dltrain.pulse import Pulse, pulse_file
 from dltrain.reporting import reporter
 from dltrain_trainer.distributed import connect
+from dltrain_trainer.distributed.bandwidth import measure, told
 from dltrain_trainer.distributed.device import rank_device
 from dltrain_trainer.errors import DataAwayError, DataError, DivergedError, FinalError, ToldToEndError, TrainerError
 from dltrain_trainer.files import make_folder
@@ -73,9 +75,18 @@ def run_stages() -> int:
     run.snapshots = Path(folder) if (folder := os.environ.get(names.SNAPSHOT_VARIABLE)) else None
     run.pulse = Pulse(pulse_file(run.snapshots, communicator.rank) if run.snapshots else None)
     run.fail_on_nan = job.spec.guards.fail_on_nan
+    if job.spec.guards.preflight and attempt == 1 and communicator.size > 1:
+        look_at_network(run)
     code = run_each(run)
     communicator.close()
     return code
+
+
+def look_at_network(run: Run) -> None:
+    """Measure and tell how fast the ranks exchange data."""
+    run.progress.bandwidth = measure(run.communicator, run.device, socket.gethostname())
+    if run.is_first:
+        run.progress.say(told(run.progress.bandwidth))
 
 
 def run_each(run: Run) -> int:

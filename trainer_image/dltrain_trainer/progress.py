@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from dltrain.api.progress import RankUsage, Shares, Straggler
+from dltrain.api.progress import Bandwidth, RankUsage, Shares, Straggler
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
 from dltrain.api.status import Results
 from dltrain.durations import short_duration
@@ -49,6 +49,8 @@ class Progress:
     """Ranks that hold the others up."""
     ranks: tuple[RankUsage, ...] = ()
     """What the first ranks use."""
+    bandwidth: Bandwidth | None = None
+    """How fast the ranks exchange data."""
     _stage: str = ""
     _epoch: int | None = None
     _epochs: int | None = None
@@ -67,7 +69,7 @@ class Progress:
         if self.rank == 0 and epoch is None:
             known = self._newest or ProgressReport(rank=0)
             gone = dict.fromkeys(("samples_per_second", "eta_seconds", "time_split", "stragglers"))
-            changes = {"stage": name, **gone}
+            changes = {"stage": name, "bandwidth": self.bandwidth, **gone}
             self.reporter.progress(known.model_copy(update=changes))
 
     def due(self, *, final: bool) -> bool:
@@ -99,6 +101,7 @@ class Progress:
             time_split=now.time and shares_of(now.time),
             stragglers=self.stragglers or None,
             ranks=self.ranks or None,
+            bandwidth=self.bandwidth,
         )
         self._newest = report
         self.reporter.progress(report)

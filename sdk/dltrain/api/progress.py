@@ -40,6 +40,17 @@ class RankUsage(StatusModel):
     """The most memory of its GPU that it has taken; absent without one."""
 
 
+class Bandwidth(StatusModel):
+    """How fast the ranks exchange data, measured before the first step."""
+
+    allreduce: float
+    """Of a sum over all ranks, in gigabytes a second: what each link carries (nccl-tests' bus bandwidth)."""
+    pairs: float | None = None
+    """What the median pod exchanges with another, both ways together, in gigabytes a second; absent for one machine."""
+    slow: tuple[str, ...] = ()
+    """Workers that exchange less than half of that with each other one that they were tried with."""
+
+
 class Progress(StatusModel):
     """How far the training is."""
 
@@ -69,6 +80,8 @@ class Progress(StatusModel):
     """Ranks whose steps take over 1.5 times as long as the median rank's, in the newest epoch; the slowest first."""
     ranks: tuple[RankUsage, ...] | None = None
     """What the first 64 ranks use, as of the newest epoch."""
+    bandwidth: Bandwidth | None = None
+    """How fast the ranks exchange data; measured once, in the first attempt of a pipeline on several ranks."""
     eta: str | None = None
     """The time still needed, as in 2m40s."""
     time: datetime | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from dltrain.api.base import StatusModel
-from dltrain.api.progress import RankUsage, Shares, Straggler
+from dltrain.api.progress import Bandwidth, RankUsage, Shares, Straggler
 from dltrain.api.status import Results
 
 MAX_REPORT_BYTES: Final = 64 * 1024
@@ -32,9 +32,11 @@ class ProgressReport(StatusModel):
     time_split: Shares | None = None
     """Where the time of an epoch goes."""
     stragglers: tuple[Straggler, ...] | None = None
+    """Ranks that hold the others up."""
     ranks: tuple[RankUsage, ...] | None = Field(default=None, max_length=MAX_RANKS)
     """What the first ranks use."""
-    """Ranks that hold the others up."""
+    bandwidth: Bandwidth | None = None
+    """How fast the ranks exchange data."""
 
 
 class CheckpointReport(StatusModel):

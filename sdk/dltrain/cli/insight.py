@@ -105,7 +105,7 @@ def top(
 
     Example: dltrain top fashion-cnn
     """
-    from dltrain.cli.usage import jobs_table, pods_table, ranks_table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.usage import jobs_table, network_line, pods_table, ranks_table  # noqa: PLC0415 - the models take time to import
 
     client = client_of(namespace, context, kubeconfig)
     if name is None:
@@ -114,8 +114,11 @@ def top(
         return
     job = client.get(name)
     show(jobs_table([job]))
-    if job.status.progress is not None and job.status.progress.ranks:
-        typer.echo(f"\n{ranks_table(job.status.progress.ranks)}")
+    progress = job.status.progress
+    if progress is not None and progress.ranks:
+        typer.echo(f"\n{ranks_table(progress.ranks)}")
+    if progress is not None and progress.bandwidth is not None:
+        typer.echo(f"\n{network_line(progress.bandwidth)}")
     pods = client.usage(name)
     typer.echo(f"\n{pods_table(pods)}" if pods else "\nno figures of pods: the cluster has no metrics server")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.progress import Progress, RankUsage, Shares
+from dltrain.api.progress import Bandwidth, Progress, RankUsage, Shares
 from dltrain.cli.catalogue import binary
 from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
@@ -40,6 +40,13 @@ def job_row(job: DLTrainJob) -> tuple[str, ...]:
 def parts(split: Shares) -> tuple[str, str, str]:
     """A time split in percent."""
     return (f"{split.compute:.0%}", f"{split.communication:.0%}", f"{split.data:.0%}")
+
+
+def network_line(bandwidth: Bandwidth) -> str:
+    """How fast the ranks exchange data, and who is slow."""
+    pairs = f", {bandwidth.pairs:g} GB/s between pods" if bandwidth.pairs is not None else ""
+    slow = f"; slow: {', '.join(bandwidth.slow)}" if bandwidth.slow else ""
+    return f"network before the first step: allreduce {bandwidth.allreduce:g} GB/s{pairs}{slow}"
 
 
 def ranks_table(ranks: Sequence[RankUsage]) -> str:

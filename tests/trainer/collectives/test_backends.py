@@ -55,6 +55,17 @@ def test_small_numbers_are_exact_on_every_rank(found: Found) -> None:
     assert [(rank["integers"], rank["from first"]) for rank in found] == [([3, 2**71], 7)] * 2
 
 
+def test_two_ranks_swap_bytes(found: Found) -> None:
+    assert [rank["swapped"] for rank in found] == [[1] * 3, [0] * 3]
+
+
+def test_ranks_of_one_machine_measure_what_they_sum(found: Found) -> None:
+    first, second = (rank["bandwidth"] for rank in found)
+    assert (first.keys(), second.keys()) == ({"allreduce", "slow"}, {"allreduce", "slow"})
+    assert first["allreduce"] > 0.01, "gigabytes a second"
+    assert first["slow"] == second["slow"] == []
+
+
 def test_a_rank_does_not_import_pytorchs_compilers(found: Found) -> None:
     assert not any(rank["compilers"] for rank in found), "its start would take twice as long"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from dltrain_trainer.distributed import Communicator
+from dltrain_trainer.distributed.bandwidth import measure
 from dltrain_trainer.distributed.device import rank_device
 from tests.trainer.collectives.learning import CNN, NORMALIZED, Cut, evenly, trained, unequally
 from tests.trainer.mpi import tell
@@ -80,6 +82,8 @@ def main(folder: str, backend: str) -> None:
         "broadcasts": broadcasts(communicator),
         "integers": communicator.sum_integers([communicator.rank + 1, 2**70]),
         "from first": communicator.from_first(7 - communicator.rank),
+        "swapped": communicator.swap(np.full(3, communicator.rank, np.uint8), 1 - communicator.rank).tolist(),
+        "bandwidth": measure(communicator, torch.device("cpu"), "here").to_dict(),
         "compilers": "torch._dynamo" in sys.modules,
     }
     for name, (model, cut, settings) in TRAININGS.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain_trainer.data.team import Team
@@ -56,6 +58,15 @@ class Communicator(Protocol):
 
         Args:
             parts: as many as there are ranks; numpy arrays, or plain values.
+        """
+        ...
+
+    def swap(self, values: NDArray[np.uint8], partner: int) -> NDArray[np.uint8]:
+        """Send bytes to another rank and get as many from it; the two call this, and nobody else has to.
+
+        Args:
+            values: contiguous; as many on both ranks.
+            partner: the other rank.
         """
         ...
 

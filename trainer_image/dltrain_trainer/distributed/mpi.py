@@ -7,7 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 from dltrain_trainer.data.team import MpiTeam
 
@@ -39,6 +41,12 @@ class MpiRanks:
     def exchange(self, parts: Sequence[Part]) -> list[Part]:
         """Send one part to each rank; what each has sent to this one."""
         return list(self._world.alltoall(list(parts)))
+
+    def swap(self, values: NDArray[np.uint8], partner: int) -> NDArray[np.uint8]:
+        """Send bytes to another rank and get as many from it, from memory to memory."""
+        received = np.empty_like(values)
+        self._world.Sendrecv(values, partner, recvbuf=received, source=partner)
+        return received
 
     def barrier(self) -> None:
         """Wait for every rank."""

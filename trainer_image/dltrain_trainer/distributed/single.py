@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain_trainer.data.team import Alone
@@ -37,6 +39,10 @@ class SingleCommunicator:
     def exchange(self, parts: Sequence[Part]) -> list[Part]:
         """The one part."""
         return list(parts)
+
+    def swap(self, values: NDArray[np.uint8], partner: int) -> NDArray[np.uint8]:  # noqa: ARG002 - there is but one
+        """The bytes."""
+        return values
 
     def barrier(self) -> None:
         """Nobody to wait for."""
