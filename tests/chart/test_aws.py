@@ -121,7 +121,3 @@ def test_an_api_server_takes_a_profile(api_server: ApiServer, profile: Path) -> 
 def test_storage_is_valid_for_kubernetes() -> None:
     done = kubeconform(AWS / "storage.yaml", schema_location().replace("{{.NormalizedKubernetesVersion}}", "v1.34.0"))
     assert done.returncode == 0, done.stdout
-
-
-def test_the_script_that_pushes_images_is_valid() -> None:
-    subprocess.run(["bash", "-n", AWS / "push-images.sh"], check=True)
