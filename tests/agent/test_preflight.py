@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dltrain.api.channel import Facts
+from dltrain.hardware import driver_version
 from dltrain_agent.inspection import Inspection
-from dltrain_agent.preflight import driver_version, is_resolved, look, problems_of, write_test
+from dltrain_agent.preflight import is_resolved, look, problems_of, write_test
 from tests.agent.builders import job, join, settings
 
 MINE = Facts(time=0.0, slots=2, shared_memory=2**30, gpus=8, driver="570.1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import urllib.error
 from pathlib import Path
@@ -18,27 +17,9 @@ from dltrain.api.workers import amount
 from dltrain.profiles import with_profile
 from dltrain_operator.children.pod import Place, worker_pod
 from tests.apiserver import ApiServer, wait_for
-from tests.chart.rendering import ROOT, objects, program
+from tests.chart.aws import AWS, EKSCTL, KARPENTER, POOLS, PROFILES, TAINT, source
+from tests.chart.rendering import objects, program
 from tests.chart.schemas import schema_location
-from tests.cluster.build import download
-from tests.cluster.host import ClusterFailure, why_not
-from tests.cluster.versions import Module
-
-AWS = ROOT / "manifests" / "aws"
-EKSCTL = Module("github.com/weaveworks/eksctl", "v0.215.0", {})
-KARPENTER = Module("github.com/aws/karpenter-provider-aws", "v1.13.1", {})
-PROFILES = sorted((AWS / "profiles").glob("*.yaml"))
-POOLS = [each for each in objects((AWS / "karpenter.yaml").read_text()) if each["kind"] == "NodePool"]
-
-
-def source(module: Module) -> Path:
-    """A Go module's files; a test is skipped where Go or the module is not to be had."""
-    if reason := why_not():
-        pytest.skip(reason)
-    try:
-        return Path(download(module, os.environ)["Dir"])
-    except ClusterFailure as failure:
-        pytest.skip(f"cannot fetch {module.path}: {str(failure).splitlines()[-1]}")
 
 
 def kubeconform(file: Path, schema: str) -> subprocess.CompletedProcess[str]:
@@ -64,8 +45,8 @@ def test_a_mistake_in_the_cluster_would_be_found(tmp_path: Path) -> None:
 def karpenter(api_server: ApiServer) -> ApiServer:
     """An API server that knows Karpenter's kinds."""
     folder = source(KARPENTER) / "pkg/apis/crds"
-    for file in ("karpenter.sh_nodepools.yaml", "karpenter.k8s.aws_ec2nodeclasses.yaml"):
-        definition = yaml.safe_load((folder / file).read_text())
+    for file in ("karpenter.sh_nodepools", "karpenter.sh_nodeoverlays", "karpenter.k8s.aws_ec2nodeclasses"):
+        definition = yaml.safe_load((folder / f"{file}.yaml").read_text())
         api_server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
 
     def served() -> bool:
@@ -80,13 +61,19 @@ def karpenter(api_server: ApiServer) -> ApiServer:
     return api_server
 
 
-PATHS = {"NodePool": "/apis/karpenter.sh/v1/nodepools", "EC2NodeClass": "/apis/karpenter.k8s.aws/v1/ec2nodeclasses"}
+PATHS = {
+    "NodePool": "/apis/karpenter.sh/v1/nodepools",
+    "NodeOverlay": "/apis/karpenter.sh/v1alpha1/nodeoverlays",
+    "EC2NodeClass": "/apis/karpenter.k8s.aws/v1/ec2nodeclasses",
+}
 
 
 @pytest.mark.parametrize(
-    "manifest", objects((AWS / "karpenter.yaml").read_text()), ids=lambda each: each["metadata"]["name"]
+    "manifest",
+    objects((AWS / "karpenter.yaml").read_text()),
+    ids=lambda each: f"{each['kind']}-{each['metadata']['name']}",
 )
-def test_an_api_server_takes_the_node_pools(karpenter: ApiServer, manifest: dict[str, Any]) -> None:
+def test_an_api_server_takes_what_is_for_karpenter(karpenter: ApiServer, manifest: dict[str, Any]) -> None:
     path = f"{PATHS[manifest['kind']]}?dryRun=All&fieldValidation=Strict"
     assert karpenter.request("POST", path, manifest)["metadata"]["name"] == manifest["metadata"]["name"]
 
@@ -95,9 +82,7 @@ def test_an_api_server_takes_the_node_pools(karpenter: ApiServer, manifest: dict
 def test_no_node_that_trains_is_ended_by_karpenter(pool: dict[str, Any]) -> None:
     assert pool["spec"]["disruption"]["consolidationPolicy"] == "WhenEmpty"
     assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
-    assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in pool["spec"]["template"]["spec"][
-        "taints"
-    ]
+    assert pool["spec"]["template"]["spec"]["taints"] == [TAINT]
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
@@ -112,9 +97,10 @@ def test_the_pods_of_a_profile_are_valid_and_ask_for_what_it_says(profile: Path,
     assert int(limits["nvidia.com/gpu"]) == job.spec.workers.world_size // 2
     assert pod["spec"]["nodeSelector"] == {"node.kubernetes.io/instance-type": profile.stem}
     assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
     assert ("vpc.amazonaws.com/efa" in limits) == ("hugepages-2Mi" in limits)
     (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    assert term["topologyKey"].split("/")[0] in {"topology.kubernetes.io", "topology.k8s.aws"}
+    assert term["topologyKey"] == "topology.kubernetes.io/zone", "no autoscaler knows of others before there is a node"
     (shm,) = (each["emptyDir"] for each in pod["spec"]["volumes"] if each["name"] == "shm")
     assert shm["medium"] == "Memory"
     assert amount(shm["sizeLimit"]) < amount(limits["memory"])
@@ -135,7 +121,3 @@ def test_an_api_server_takes_a_profile(api_server: ApiServer, profile: Path) -> 
 def test_storage_is_valid_for_kubernetes() -> None:
     done = kubeconform(AWS / "storage.yaml", schema_location().replace("{{.NormalizedKubernetesVersion}}", "v1.34.0"))
     assert done.returncode == 0, done.stdout
-
-
-def test_the_script_that_pushes_images_is_valid() -> None:
-    subprocess.run(["bash", "-n", AWS / "push-images.sh"], check=True)

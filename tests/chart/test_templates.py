@@ -11,41 +11,11 @@ import yaml
 from dltrain.api.parse import parse_job
 from tests.chart.rendering import CHART, ROOT, SYSTEM, Manifest, hooks, key, named, objects, one, program, render
 from tests.chart.schemas import VERSIONS, schema_location
+from tests.chart.snapshots import CASES, EVERYTHING, FOLDER, rendered
 from tests.cluster.images import VERSION
 
 MORE = ["ClusterRole/dltrain-edit", "ClusterRole/dltrain-view", f"NetworkPolicy/{SYSTEM}/dltrain-operator"]
 """What the chart installs beyond the manifests, by default."""
-EVERYTHING: dict[str, Any] = {
-    "global": {"imageRegistry": "registry.example.com/mirror"},
-    "image": {"digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
-    "imagePullSecrets": ["pull"],
-    "commonLabels": {"team": "platform"},
-    "commonAnnotations": {"owner": "platform"},
-    "operator": {
-        "namespaces": ["ml", "research"],
-        "workers": 4,
-        "requests": 8,
-        "logLevel": "DEBUG",
-        "logFormat": "text",
-        "healthPort": 9090,
-        "nodeSelector": {"node": "system"},
-        "tolerations": [{"key": "system", "operator": "Exists", "effect": "NoSchedule"}],
-        "affinity": {"nodeAffinity": {}},
-        "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
-        ],
-        "priorityClassName": "system-cluster-critical",
-        "podLabels": {"sidecar": "no"},
-        "podAnnotations": {"note": "x"},
-    },
-    "serviceAccount": {"name": "trainer-operator", "annotations": {"role": "x"}},
-    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "apiServer": ["10.0.0.0/28"]},
-    "priorityClasses": [{"name": "low", "value": -10, "preemptionPolicy": "Never", "description": "whenever"}],
-    "test": {"gpus": 1, "jobTemplate": {"spec": {"nodeSelector": {"node": "gpu"}}}},
-    "extraObjects": [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "labels": {"team": "platform"}}}
-    ],
-}
 
 
 def manifests() -> dict[str, Manifest]:
@@ -108,6 +78,16 @@ def test_the_chart_keeps_every_label_of_the_manifests() -> None:
 def test_chart_images_and_project_have_one_version() -> None:
     told = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (told["version"], told["appVersion"]) == (VERSION, VERSION)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_rendered_is_what_was_kept(case: str) -> None:
+    """After a change that is meant: `python -m tests.chart.snapshots`."""
+    assert rendered(case) == (FOLDER / f"{case}.yaml").read_text()
+
+
+def test_every_kept_text_is_of_a_case() -> None:
+    assert sorted(file.stem for file in FOLDER.glob("*")) == sorted(CASES)
 
 
 def test_helm_lint_finds_nothing() -> None:

@@ -91,6 +91,15 @@ def test_a_job_on_a_bucket_that_loses_all_its_pods_and_its_bucket_for_a_while_gi
         120,
     )
     space.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
+    server.fault = lambda _method, _path: "slow"  # from which the next pods bring back what there is
+    space.await_job(
+        "killed",
+        "goes on, and sends a checkpoint",
+        lambda job: (
+            job.status.restarts.infrastructure and job.status.checkpoint and job.status.checkpoint.step > before
+        ),
+        180,
+    )
     server.fault = lambda _method, _path: None
     finished = space.client.wait("killed", timeout=240)
     status = finished.status

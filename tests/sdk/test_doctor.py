@@ -45,6 +45,7 @@ HEALTHY: Final = Facts(
             named("calico-node"),
         ],
         "storageClasses": [named("efs", provisioner="efs.csi.aws.com")],
+        "accounts": [named("default"), named("trainer")],
         OPERATORS: [named("dltrain-operator", spec={"replicas": 2}, status={"readyReplicas": 2})],
     },
     named("ml", labels={"pod-security.kubernetes.io/enforce": "restricted"}),
@@ -80,6 +81,12 @@ def without(field: str) -> dict[str, Any]:
     older = json.loads(json.dumps(custom_resource_definition()))
     del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"][field]
     return older
+
+
+def vpc_cni(switch: str) -> dict[str, Any]:
+    """EKS's network plugin, as its add-on runs it."""
+    containers = [{"name": "aws-node"}, {"name": "aws-eks-nodeagent", "args": ["--enable-ipv6=false", switch]}]
+    return named("aws-node", spec={"template": {"spec": {"containers": containers}}})
 
 
 CASES: Final = [
@@ -154,6 +161,12 @@ CASES: Final = [
         ],
         id="a closed namespace on a network that enforces nothing",
     ),
+    pytest.param(changed(daemonSets=[vpc_cni("--enable-network-policy=true")]), [], id="the VPC CNI with policies"),
+    pytest.param(
+        changed(daemonSets=[vpc_cni("--enable-network-policy=false")]),
+        ["warn network: no plugin is known here that enforces the jobs' NetworkPolicies"],
+        id="the VPC CNI without",
+    ),
     pytest.param(
         changed(quotas=[named("team", status={"hard": {"pods": "8", "cpu": "9"}, "used": {"pods": "8", "cpu": "1"}})]),
         ["warn quota: team has nothing left of pods"],
@@ -200,6 +213,13 @@ JOBS: Final = [
         id="EFA in the resources only",
     ),
     pytest.param(
+        gpu_job(
+            {"nvidia.com/gpu": 8, "vpc.amazonaws.com/efa": 32}, {"FI_PROVIDER": "efa", "FI_EFA_USE_HUGE_PAGE": "0"}
+        ),
+        [],
+        id="EFA that is told to take no huge pages",
+    ),
+    pytest.param(
         gpu_job({"cpu": 1}, {"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "lo"}),
         [
             "warn NCCL: NCCL_DEBUG, NCCL_SOCKET_IFNAME: without effect, for the job asks for no GPU",
@@ -218,6 +238,14 @@ JOBS: Final = [
 @pytest.mark.parametrize(("job", "said"), JOBS)
 def test_what_a_job_lacks_is_said(job: DLTrainJob, said: list[str]) -> None:
     assert found(HEALTHY, job) == said
+
+
+def test_the_account_of_a_job_must_be_there() -> None:
+    workers = {"template": {"spec": {"serviceAccountName": "trainer"}}}
+    job = parse_job({"metadata": {"name": "a"}, "spec": {"command": ["x"], "workers": workers}})
+    assert found(HEALTHY, job) == []
+    said = "there is no ServiceAccount trainer in ml, and pods that run as it cannot be made"
+    assert found(changed(accounts=[named("default")]), job) == [f"fail account: {said}"]
 
 
 def test_a_claim_of_one_node_is_not_for_two_workers() -> None:

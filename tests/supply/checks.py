@@ -39,7 +39,7 @@ CHECKS: Final = (
                 "DL3008",
             ),  # Debian's archive drops old versions: a pinned one cannot be had for long
             *("--ignore", "DL3009"),  # of a build stage, which is thrown away
-            *("operator/Dockerfile", "trainer_image/Dockerfile"),
+            *("operator/Dockerfile", "trainer_image/Dockerfile", "manifests/aws/trainer-efa.Dockerfile"),
         ),
     ),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from dltrain.api.channel import Facts
+from dltrain.hardware import driver_version, gpu_count
 from dltrain_agent.memory import SHARED
 
 DEADLINE_SECONDS: Final = 2.0
@@ -24,8 +24,6 @@ MOST_SKEW: Final = 5.0
 """Seconds that clocks may differ."""
 LEAST_SHARED: Final = 64 * 1024**2
 """Bytes of shared memory that every rank needs free: MPI exchanges data there, and snapshots are kept there."""
-DRIVER: Final = Path("/proc/driver/nvidia/version")
-GPU: Final = re.compile(r"nvidia\d+")
 
 
 async def look(output: Path, slots: int, *, stored: bool) -> Facts:
@@ -67,20 +65,6 @@ def write_test(folder: Path) -> str:
         with suppress(OSError):
             file.unlink(missing_ok=True)
     return ""
-
-
-def gpu_count(devices: Path = Path("/dev")) -> int:
-    """How many of NVIDIA's GPUs the pod has."""
-    return sum(GPU.fullmatch(one.name) is not None for one in devices.iterdir())
-
-
-def driver_version(file: Path = DRIVER) -> str:
-    """The version of NVIDIA's driver; empty where there is none."""
-    try:
-        found = re.search(r"Kernel Module\D+(\d[\d.]+)", file.read_text())
-    except OSError:
-        return ""
-    return found[1] if found else ""
 
 
 async def is_resolved(host: str, address: str) -> bool:

@@ -16,6 +16,7 @@ import torch
 
 from dltrain import names
 from dltrain.api.parse import parse_job_file
+from dltrain.api.workers import GPU_RESOURCE
 from dltrain.errors import SpecError
 from dltrain.pulse import Pulse, pulse_file
 from dltrain.reporting import reporter
@@ -69,7 +70,8 @@ def run_stages() -> int:
     make_folder(output)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     communicator = connect(job.spec.backend, pipeline.train.communication.horovod)
-    device, progress = rank_device(communicator.local_rank), Progress(reporter(), communicator.rank)
+    device = rank_device(communicator.local_rank, wants_gpu=GPU_RESOURCE in job.spec.workers.resources.limits)
+    progress = Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
     run.snapshots = Path(folder) if (folder := os.environ.get(names.SNAPSHOT_VARIABLE)) else None

@@ -29,7 +29,12 @@ CHECKS: Final[Sequence[Callable[[Facts], Iterator[Finding]]]] = (
     nodes.network,
 )
 READABLE: Final = "let an administrator run this"
-JOB_CHECKS: Final[Sequence[Callable[[DLTrainJob, Facts], Iterator[Finding]]]] = (job.fits, job.claims, job.nccl)
+JOB_CHECKS: Final[Sequence[Callable[[DLTrainJob, Facts], Iterator[Finding]]]] = (
+    job.fits,
+    job.claims,
+    job.account,
+    job.nccl,
+)
 
 
 def examine(facts: Facts, wanted: DLTrainJob | None = None) -> list[Finding]:

@@ -65,6 +65,18 @@ def template_claims(job: DLTrainJob) -> Iterator[str]:
             yield str(name)
 
 
+def account(job: DLTrainJob, facts: Facts) -> Iterator[Finding]:
+    """Whether the ServiceAccount that the pods run as is there: no pod is made without it."""
+    name = mapping(job.spec.workers.template.get("spec")).get("serviceAccountName")
+    if name and not facts.unread("accounts"):
+        if any(one["metadata"]["name"] == name for one in facts.objects("accounts")):
+            yield ok("account", f"ServiceAccount {name} is there")
+        else:
+            said = f"there is no ServiceAccount {name} in {facts.namespace}, and pods that run as it cannot be made"
+            remedy = f"kubectl -n {facts.namespace} create serviceaccount {name}, with the rights that the job needs"
+            yield fail("account", said, remedy)
+
+
 def nccl(job: DLTrainJob, _: Facts) -> Iterator[Finding]:
     """Whether the environment for NCCL and EFA agrees with what the pods ask for."""
     found, interfaces = variables(job), asked(job, EFA)
@@ -83,8 +95,9 @@ def on_efa(job: DLTrainJob, found: Mapping[str, str], interfaces: Decimal) -> It
         yield ok("NCCL", f"{interfaces} EFA interfaces; the image must have aws-ofi-nccl (docs/eks.md)")
     else:
         yield warn("NCCL", f"{interfaces} {EFA} and no FI_PROVIDER=efa", "set it in workers.template")
-    if HUGE_PAGES not in job.spec.workers.resources.limits:
-        yield warn("NCCL", f"EFA takes huge pages, and the pods ask for no {HUGE_PAGES}", "ask for 5120Mi")
+    if HUGE_PAGES not in job.spec.workers.resources.limits and found.get("FI_EFA_USE_HUGE_PAGE") != "0":
+        remedy = "ask for 5120Mi, or set FI_EFA_USE_HUGE_PAGE=0"
+        yield warn("NCCL", f"EFA takes huge pages, and the pods ask for no {HUGE_PAGES}", remedy)
 
 
 def on_tcp(job: DLTrainJob, found: Mapping[str, str]) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ LISTS: Final[Mapping[str, str]] = {
     "daemonSets": "/apis/apps/v1/daemonsets",
     "storageClasses": "/apis/storage.k8s.io/v1/storageclasses",
     "claims": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
+    "accounts": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "policies": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "quotas": "/api/v1/namespaces/{namespace}/resourcequotas",
     "profiles": f"/apis/{API_VERSION}/{PROFILE_PLURAL}",

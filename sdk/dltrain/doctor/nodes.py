@@ -71,7 +71,10 @@ def efa(facts: Facts) -> Iterator[Finding]:
     fast = [node for node in facts.objects("nodes") if family(node) in EFA_FAMILIES]
     without = [name_of(node) for node in fast if not allocatable(node, EFA)]
     if without:
-        remedy = "install aws-efa-k8s-device-plugin, and see that the node group was made with efaEnabled"
+        remedy = (
+            "install aws-efa-k8s-device-plugin, have it tolerate these nodes' taints, and see that their group was "
+            "made with efaEnabled (docs/eks.md)"
+        )
         yield warn("EFA", f"{', '.join(without)}: offers no {EFA}, so NCCL uses TCP", remedy)
     offering = [node for node in facts.objects("nodes") if allocatable(node, EFA)]
     if offering and not without:
@@ -111,14 +114,22 @@ def network(facts: Facts) -> Iterator[Finding]:
         if denies_egress(policy):
             remedy = "allow workers names (port 53), each other, the S3 endpoint and where data is"
             yield warn("network", f"NetworkPolicy {name_of(policy)} lets no pod of the namespace out", remedy)
-    names = [name_of(one).lower() for one in facts.objects("daemonSets")]
-    if any(word in name for word in ENFORCING for name in names):
+    plugins = facts.objects("daemonSets")
+    names = [name_of(one).lower() for one in plugins]
+    if any(word in name for word in ENFORCING for name in names) or any(map(enforces_in_vpc, plugins)):
         yield ok("network", "the network plugin enforces the jobs' NetworkPolicies")
     elif not facts.unread("daemonSets"):
         idle = next((word for word in IDLE for name in names if word in name), "")
         said = f"{idle} does not enforce" if idle else "no plugin is known here that enforces"
         remedy = "other pods may reach MPI's ports: use Calico, Cilium or the like, or switch the VPC CNI's policies on"
         yield warn("network", f"{said} the jobs' NetworkPolicies", remedy)
+
+
+def enforces_in_vpc(plugin: Object) -> bool:
+    """Whether a DaemonSet is the VPC CNI of EKS with its agent for policies switched on."""
+    containers = plugin.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
+    switches = [switch for each in containers for switch in each.get("args", ())]
+    return name_of(plugin) == "aws-node" and "--enable-network-policy=true" in switches
 
 
 def is_ready(node: Object) -> bool:
