@@ -70,7 +70,9 @@ def run_stages() -> int:
     make_folder(output)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     communicator = connect(job.spec.backend, pipeline.train.communication.horovod)
-    device = rank_device(communicator.local_rank, wants_gpu=GPU_RESOURCE in job.spec.workers.resources.limits)
+    device = rank_device(
+        communicator.local_rank, wants_gpu=int(job.spec.workers.resources.limits.get(GPU_RESOURCE, 0)) > 0
+    )
     progress = Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)
