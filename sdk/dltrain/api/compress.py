@@ -134,6 +134,10 @@ class Quantize(SpecModel):
         return int(or_default(self.max_float_layers, 3))
 
 
+TEMPERATURE: Final = 4.0
+TEACHER_WEIGHT: Final = 0.9
+
+
 class Distill(SpecModel):
     """Trains a student to answer as a teacher does (Hinton et al. 2015); the student then takes the model's place."""
 
@@ -143,9 +147,9 @@ class Distill(SpecModel):
     """The address of an exported model: file://, pvc:// or s3://. Default: the model that the job has trained."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 1
     """How often the training split is passed over, with the job's own settings."""
-    temperature: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    temperature: Annotated[float, Field(gt=0, le=1000)] = TEMPERATURE
     """What both models' logits are divided by, so that small probabilities count too."""
-    weight: Annotated[float, Field(gt=0, le=1)] = 0.9
+    weight: Annotated[float, Field(gt=0, le=1)] = TEACHER_WEIGHT
     """How much the teacher's answers count; the right answers count the rest."""
 
 
@@ -217,6 +221,9 @@ class Compress(SpecModel):
     fine_tune_rate: Annotated[float, Field(gt=0, le=100)] = 0.2
     """The peak learning rate of every fine-tuning, as a share of the job's; it falls by the job's schedule, without
     warm-up. A student learns at the job's own."""
+    fine_tune_teacher: bool = False
+    """Whether every fine-tuning learns from the answers of the trained model, too, as a student of distill does by
+    default. A step then costs the trained model's forward pass more, and regains more."""
     required: bool = False
     """Whether the job fails when a step cannot be done or does not pass the gate. Default: the step is undone, and the
     job goes on."""

@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from dltrain.api.compress import Distill
-from dltrain.api.model import Model
 from dltrain_trainer.compression.batch_norm import recalibrate
 from dltrain_trainer.compression.distillation import Taught, soft_loss
 from dltrain_trainer.compression.edits import apply_edits, from_dicts
@@ -73,8 +71,7 @@ def test_a_student_that_answers_as_its_teacher_has_no_gradient(task: Any) -> Non
 
 def test_the_teacher_sees_the_student_s_batch_and_both_losses_are_weighted() -> None:
     teacher, student = nn.Linear(3, 2), nn.Linear(3, 2)
-    spec = Distill(student=Model(name="linear"), temperature=2.0, weight=0.25)
-    loss = Taught(teacher, spec, "classification", cross_entropy)
+    loss = Taught(teacher, 2.0, 0.25, "classification", cross_entropy)
     batch, targets = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
     end = loss.watched(student)
     outputs = student(batch)

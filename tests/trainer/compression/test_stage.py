@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import CompressionRow
 from dltrain_trainer.compression import examination
+from dltrain_trainer.compression.distillation import soft_loss
 from dltrain_trainer.compression.store import Store
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.errors import DataError, TrainerError
@@ -20,6 +22,7 @@ from dltrain_trainer.export import load
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import compress, evaluate, export
 from dltrain_trainer.stages import data as data_stage
+from dltrain_trainer.stages.retrain import fine_tuner
 from tests.trainer.builders import new_run, npz, pipeline_job, trained
 from tests.trainer.group import ALONE, ThreadCommunicator, on_ranks
 
@@ -103,6 +106,27 @@ def test_a_quantised_model_is_what_is_evaluated_and_shipped(tmp_path: Path) -> N
     else:
         assert row.reasons[0].startswith("it is "), "slower here, which the gate never ships"
         assert run.graph is None
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_fine_tuning_with_a_teacher_comes_closer_to_the_trained_model(tmp_path: Path, size: int) -> None:
+    job = compression(tmp_path, NARROW)
+
+    def distance(ranks: Communicator, **settings: Any) -> float:
+        """How far a fresh model's answers are from the trained one's after fine-tuning."""
+        run = trained(job, tmp_path / "out", ranks)
+        assert run.pipeline.compress is not None
+        model = run.artifact.blueprint.build(seed=9)
+        fine_tuner(run, run.pipeline.compress.model_copy(update=settings))(model, 2)
+        prepared = run.data.prepare(run.data.dataset.test.inputs)
+        with torch.no_grad():
+            own, taught = model(prepared), run.artifact.model.eval()(prepared)
+        return float(soft_loss(own, taught, "classification", 1.0) - soft_loss(taught, taught, "classification", 1.0))
+
+    alone = on_ranks(size, distance)
+    after_teacher = on_ranks(size, lambda ranks: distance(ranks, fine_tune_teacher=True))
+    assert max(after_teacher) < min(alone)
+    assert after_teacher == [after_teacher[0]] * size
 
 
 def test_a_killed_compression_goes_on_after_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,16 +65,18 @@ class Taught:
     A loss sees outputs and targets only: the batch that they belong to is noted when the student is called.
     """
 
-    def __init__(self, teacher: nn.Module, spec: Distill, task: Task, loss: Loss) -> None:
+    def __init__(self, teacher: nn.Module, temperature: float, weight: float, task: Task, loss: Loss) -> None:
         """The loss.
 
         Args:
             teacher: on the student's device; put in evaluation mode and never changed.
-            spec: temperature and weight.
+            temperature: what both models' outputs are divided by.
+            weight: how much the teacher's answers count.
             task: what the outputs are.
             loss: for the right answers, as a sum over samples.
         """
-        self.teacher, self.spec, self.task, self.loss = teacher.eval(), spec, task, loss
+        self.teacher, self.temperature, self.weight = teacher.eval(), temperature, weight
+        self.task, self.loss = task, loss
         self._batch: Tensor | None = None
 
     def watched(self, student: nn.Module) -> Callable[[], None]:
@@ -90,5 +92,5 @@ class Taught:
         assert self._batch is not None, "watched(student) comes first"
         with torch.no_grad():
             taught = self.teacher(self._batch)
-        soft = soft_loss(outputs, taught, self.task, self.spec.temperature)
-        return (1 - self.spec.weight) * self.loss(outputs, targets) + self.spec.weight * soft
+        soft = soft_loss(outputs, taught, self.task, self.temperature)
+        return (1 - self.weight) * self.loss(outputs, targets) + self.weight * soft

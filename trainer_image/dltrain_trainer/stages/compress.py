@@ -112,7 +112,7 @@ def work_of(run: Run, settings: Compress) -> Work:
             dataset.train.targets[indices].to(run.device),
             loss_of(run),
             once=lambda make: shared(run.communicator, make, run.device),
-            fine_tune=fine_tuner(run, settings.fine_tune_rate),
+            fine_tune=fine_tuner(run, settings),
             teach=lambda student, trained, spec: teach(run, student, trained, spec),
         ),
         examination=Examination(dataset, data.preprocessing, prepare, evaluate, prepared, run.communicator),

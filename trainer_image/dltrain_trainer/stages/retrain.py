@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from dltrain.api.compress import Distill
+from dltrain.api.compress import TEACHER_WEIGHT, TEMPERATURE, Compress, Distill
 from dltrain.api.storage import S3_SCHEME
 from dltrain.api.train import Train
 from dltrain_trainer.compression.distillation import Taught
@@ -83,14 +83,23 @@ def retrain(run: Run, model: nn.Module, train: Train, loss: Loss) -> None:
     model.eval()
 
 
-def fine_tuner(run: Run, rate: float) -> Callable[[nn.Module, int], None]:
-    """What trains a compressed model for some epochs.
+def fine_tuner(run: Run, settings: Compress) -> Callable[[nn.Module, int], None]:
+    """What trains a compressed model for some epochs, after the trained one where the job says so.
 
     Args:
         run: the job's.
-        rate: the peak of the learning rate, as a share of the job's.
+        settings: the job's.
     """
-    return lambda model, epochs: retrain(run, model, shortened(run.pipeline.train, epochs, rate), loss_of(run))
+
+    def tune(model: nn.Module, epochs: int) -> None:
+        train = shortened(run.pipeline.train, epochs, settings.fine_tune_rate)
+        if settings.fine_tune_teacher:
+            taught = Taught(run.artifact.model, TEMPERATURE, TEACHER_WEIGHT, run.data.dataset.task, loss_of(run))
+            follow(run, model, taught, train)
+        else:
+            retrain(run, model, train, loss_of(run))
+
+    return tune
 
 
 def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> None:
@@ -106,10 +115,15 @@ def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> No
         CompressionError: the teacher that the step names cannot be had, or is not for these samples.
     """
     teacher = trained if spec.teacher is None else fetched(run, spec.teacher).model.to(run.device)
-    taught = Taught(teacher, spec, run.data.dataset.task, loss_of(run))
+    taught = Taught(teacher, spec.temperature, spec.weight, run.data.dataset.task, loss_of(run))
+    follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
+
+
+def follow(run: Run, student: nn.Module, taught: Taught, train: Train) -> None:
+    """Train a model in place, with a loss that asks a teacher about each batch."""
     stop = taught.watched(student)
     try:
-        retrain(run, student, shortened(run.pipeline.train, spec.epochs, 1.0), taught)
+        retrain(run, student, train, taught)
     finally:
         stop()
 
