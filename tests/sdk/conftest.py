@@ -10,9 +10,10 @@ import pytest
 
 from dltrain.client import Client
 from tests.apiserver import ApiServer, api_server, namespace
+from tests.sdk.clusters import LISTS, named, serve
 from tests.sdk.command_line import CommandLine
 from tests.sdk.either import Blocking
-from tests.sdk.fake_api import FakeApi, serving
+from tests.sdk.fake_api import FakeApi, Reply, serving
 
 __all__ = ["api_server", "namespace"]
 
@@ -28,6 +29,17 @@ def fake_api() -> Iterator[FakeApi]:
     """A server that answers as a test wants."""
     with serving() as api:
         yield api
+
+
+@pytest.fixture
+def small_cluster(fake_api: FakeApi) -> FakeApi:
+    """An API server of a cluster of two nodes, one of which is full."""
+    fake_api.routes["GET /version"] = lambda _: Reply({"gitVersion": "v1.37.2"})
+    fake_api.routes["GET /apis"] = lambda _: Reply({"groups": [{"name": "apps"}]})
+    fake_api.routes["GET /api/v1/namespaces/ml"] = lambda _: Reply(named("ml"))
+    for path, items in LISTS.items():
+        serve(fake_api, path, items)
+    return fake_api
 
 
 @pytest.fixture
