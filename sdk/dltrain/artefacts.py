@@ -154,7 +154,7 @@ def copied_from_bucket(job: DLTrainJob, uri: str, folder: Path) -> list[Path]:
     if uri.startswith(S3_SCHEME):
         return copied_from_s3(job, uri, folder)
     require("copying artefacts from a bucket", "fsspec")
-    import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `data`
+    import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `s3`
 
     system, path = fsspec.core.url_to_fs(uri)
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("job.yaml"),
-    name: Annotated[str, typer.Option(metavar="NAME", help="The job's name.")] = "",
-    data: Annotated[str, typer.Option(metavar="SOURCE", help="The data: a named set or an address.")] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model.")] = "",
-    workers: Annotated[int, typer.Option(min=0, metavar="N", help="How many pods.")] = 0,
-    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs of each pod.")] = 0,
-    epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Passes over the data.")] = 0,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The job's name. Default: my-job.")] = "",
+    data: Annotated[
+        str, typer.Option(metavar="SOURCE", help="The data: a named set or an address. Default: fashion-mnist.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="The model; `dltrain models` lists them. Default: cnn.")
+    ] = "",
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many pods. Default: 1.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, metavar="N", help="GPUs of each pod. Default: 0.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Passes over the data. Default: 2.")] = None,
     claim: Annotated[str, typer.Option(metavar="NAME", help="The volume claim for checkpoints and the model.")] = "",
     command: Annotated[str, typer.Option(metavar="WORDS", help="A program of your own instead of the pipeline.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.")] = False,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
 from dltrain.api.status import Failure, JobStatus, Results
 from dltrain.cli.compression import compression_table
-from dltrain.cli.options import Format
 from dltrain.curve import sparkline
 from dltrain.durations import short_duration
 from dltrain.events import ClusterEvent
@@ -23,21 +20,6 @@ COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA"
 DATA_WAIT_SHOWN: Final = 0.1
 """The share of its time that a job waits for data, above which it is worth a word."""
 BAR_WIDTH: Final = 30
-
-
-def for_scripts(jobs: Sequence[DLTrainJob], form: Format, *, single: bool) -> str:
-    """Jobs as JSON, YAML or names.
-
-    Args:
-        jobs: what to print.
-        form: how.
-        single: whether one job was asked for, rather than a list that may hold one.
-    """
-    if form is Format.NAME:
-        return "\n".join(job.name for job in jobs)
-    values = [job.to_dict() for job in jobs]
-    value = values[0] if single else values
-    return json.dumps(value, indent=2) if form is Format.JSON else dump(value).rstrip()
 
 
 def table(jobs: Sequence[DLTrainJob], now: datetime, *, everywhere: bool = False) -> str:

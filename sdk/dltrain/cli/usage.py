@@ -26,6 +26,13 @@ def jobs_table(jobs: Iterable[DLTrainJob]) -> str:
     return aligned([JOB_COLUMNS, *map(job_row, jobs)])
 
 
+def job_tables(job: DLTrainJob, pods: Sequence[PodUsage]) -> str:
+    """One job, its ranks and its pods."""
+    ranks = job.status.progress.ranks if job.status.progress else ()
+    of_pods = pods_table(pods) if pods else "no figures of pods: the cluster has no metrics server"
+    return "\n\n".join(filter(None, [jobs_table([job]), ranks_table(ranks) if ranks else "", of_pods]))
+
+
 def job_row(job: DLTrainJob) -> tuple[str, ...]:
     """A job's line."""
     progress = job.status.progress or Progress()
