@@ -29,7 +29,7 @@ SCRIPT: Final = """
 set -eu
 cd "$SOURCE"
 export PYTHONDONTWRITEBYTECODE=1 UV_PYTHON_DOWNLOADS=never
-uv sync --quiet --frozen -p "$1" --extra ui --extra operator --extra s3 --group dev \
+"$UV" sync --quiet --frozen -p "$1" --extra ui --extra operator --extra s3 --group dev \
   --no-install-package torch --no-install-package torchvision
 shift
 exec "$UV_PROJECT_ENVIRONMENT/bin/python" -m pytest -q --timeout=120 -p no:cacheprovider "$@" tests/sdk
@@ -61,17 +61,19 @@ def furnish(place: Path, uv: str) -> None:
             shutil.copy(Path("/") / name, place / name)
 
 
-def environment(version: str, place: Path, home: Path) -> Mapping[str, str]:
+def environment(version: str, place: Path, home: Path, uv: Path) -> Mapping[str, str]:
     """The variables of a run.
 
     Args:
         version: of Python.
         place: where the small Debian is as the run sees it.
         home: the home folder of the run.
+        uv: the program.
     """
     return {
         **os.environ,
         "HOME": str(home),
+        "UV": str(uv),
         "SOURCE": str(place / "source"),
         "UV_CACHE_DIR": str(place / "uv"),
         "UV_PROJECT_ENVIRONMENT": str(place / f"python{version}"),
@@ -84,7 +86,10 @@ def in_debian(version: str, place: Path, left_out: list[str]) -> int:
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={place / 'proc'}"]
     inner = ["chroot", place, "sh", "-c", SCRIPT, "sh", f"/usr/bin/python{version}", *left_out]
     programs = [state_folder() / "bin", place / "programs"]
-    variables = {**environment(version, Path("/"), Path("/root")), "DLTRAIN_CLUSTER_BIN": "/programs"}
+    variables = {
+        **environment(version, Path("/"), Path("/root"), Path("/usr/bin/uv")),
+        "DLTRAIN_CLUSTER_BIN": "/programs",
+    }
     words = [*command, "sh", "-c", MOUNT, "sh", *programs, *inner]
     return subprocess.run(words, env=variables, check=False).returncode
 
@@ -95,9 +100,8 @@ def on_the_machine(version: str, place: Path, left_out: list[str]) -> int:
     if program is None:
         sys.stderr.write(f"not run: this machine has no Python {version}\n")
         return 0
-    variables = {**environment(version, place, Path.home()), "PATH": f"{place / 'usr/bin'}:{os.environ['PATH']}"}
+    variables = environment(version, place, Path.home(), place / "usr/bin/uv")
     words = ["sh", "-c", SCRIPT, "sh", str(program), *left_out]
-    variables["DLTRAIN_CLUSTER_BIN"] = str(state_folder() / "bin")
     return subprocess.run(words, env=variables, check=False).returncode
 
 

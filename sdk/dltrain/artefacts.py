@@ -190,7 +190,7 @@ def said_of_claim(cluster: Cluster, job: DLTrainJob, uri: str, image: str, shell
     """
     claim, _, path = uri.removeprefix(CLAIM).partition("/")
     if not image:
-        remedy = "name one, as in image='dltrain/trainer:0.1.0'"
+        remedy = "name one: image='dltrain/trainer:0.1.0', or --image on the command line"
         raise SpecError([Problem("image", "cannot be told, for the job has no pods any more", remedy=remedy)])
     with reader_pod(cluster, job, claim, image) as pod:
         where = shlex.quote(f"{STORAGE_DIR}/{path}")

@@ -168,7 +168,7 @@ def test_the_table_of_jobs() -> None:
         == """\
 NAME   PHASE       WORKERS   STAGE    PROGRESS   LOSS     ETA     RESTARTS   AGE
 a      Running     2/2       train    30%        0.4124   2m40s   0          2d00h
-bee    Succeeded   0/2       export   100%       0.4124   2m40s   1          2d00h
+bee    Succeeded   0/2       export   100%       0.4124           1          2d00h
 a      Failed      0/2                                            3          2d00h
 a                                                                 0          2d00h"""
     )

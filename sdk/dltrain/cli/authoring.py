@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +14,20 @@ from dltrain.cli.say import say
 
 if TYPE_CHECKING:
     from dltrain.starter import Wishes
+
+
+QUESTIONS: Final = {
+    "name": "The job's name",
+    "command": "A program of your own (empty: dltrain's pipeline)",
+    "data": "The data: a named set or an address",
+    "model": "The model",
+    "epochs": "Passes over the data",
+    "workers": "How many pods",
+    "gpus": "GPUs of each pod",
+    "claim": "The volume claim for checkpoints and the model (empty: none)",
+}
+"""What is asked about each wish, in this order."""
+OF_A_PIPELINE: Final = ("data", "model", "epochs")
 
 
 def init(
@@ -51,23 +66,38 @@ def init(
     }
     given |= {"claim": claim, "command": command}
     wishes = replace(Wishes(), **{field: value for field, value in given.items() if value})
+    parse_job(starter(wishes))  # what the options make must be a job
     if not yes and sys.stdin.isatty():
-        wishes = asked(wishes, set(given) - {field for field, value in given.items() if value})
+        wishes = asked(wishes, [field for field in QUESTIONS if not given[field]])
     text = starter(wishes).replace("FILE", str(file))
-    parse_job(text)  # what the wishes make must be a job
     file.write_text(text, encoding="utf-8")
     say(f"wrote {file}; `dltrain run {file}` trains here, `dltrain submit {file}` on the cluster")
 
 
-def asked(wishes: Wishes, open_fields: set[str]) -> Wishes:
+def asked(wishes: Wishes, open_fields: Sequence[str]) -> Wishes:
     """The wishes after asking for what no option has said."""
-    for field in fields(wishes):
-        skipped = {"data", "model", "epochs"} if wishes.command else set()
-        if field.name in open_fields - skipped:
-            default = getattr(wishes, field.name)
-            answer = typer.prompt(f"{field.name}", default=default, type=type(default), show_default=default != "")
-            wishes = replace(wishes, **{field.name: answer})
+    for field in open_fields:
+        if not (wishes.command and field in OF_A_PIPELINE):
+            wishes = answered(wishes, field)
     return wishes
+
+
+def answered(wishes: Wishes, field: str) -> Wishes:
+    """The wishes after one question, which is put again until the answer makes a job."""
+    from dltrain.api.parse import parse_job  # noqa: PLC0415 - the models take time to import
+    from dltrain.errors import SpecError  # noqa: PLC0415
+    from dltrain.starter import starter  # noqa: PLC0415
+
+    default = getattr(wishes, field)
+    while True:
+        answer = typer.prompt(QUESTIONS[field], default=default, type=type(default), show_default=default != "")
+        made = replace(wishes, **{field: answer})
+        try:
+            parse_job(starter(made))
+        except SpecError as error:
+            typer.echo(f"  {error}", err=True)
+        else:
+            return made
 
 
 def convert(

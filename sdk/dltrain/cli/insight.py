@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +93,7 @@ def events(
     if output is not None:
         typer.echo(written([event.to_dict() for event in found], output))
     elif found:
-        typer.echo(events_table(found))
+        typer.echo(events_table(found, datetime.now(UTC)))
     else:
         typer.echo(f"no events of {name}; a cluster keeps them for an hour", err=True)
 

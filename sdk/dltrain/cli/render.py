@@ -19,6 +19,7 @@ from dltrain.story import often
 COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
 DATA_WAIT_SHOWN: Final = 0.1
 """The share of its time that a job waits for data, above which it is worth a word."""
+EVENT_COLUMNS: Final = ("AGE", "KIND", "ABOUT", "REASON", "MESSAGE")
 BAR_WIDTH: Final = 30
 
 
@@ -29,24 +30,32 @@ def table(jobs: Sequence[DLTrainJob], now: datetime, *, everywhere: bool = False
         rows = [
             (place, *each) for place, each in zip(["NAMESPACE", *(job.namespace for job in jobs)], rows, strict=True)
         ]
-    widths = [max(len(each[column]) for each in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)).rstrip() for each in rows
-    )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def row(job: DLTrainJob, now: datetime) -> tuple[str, ...]:
     """A job's line in the table."""
     status, progress = job.status, job.status.progress or Progress()
     loss = "" if progress.loss is None else f"{progress.loss:.4g}"
-    cells = (status.workers.summary, progress.stage, progress.summary, loss, progress.eta or "")
+    left = "" if status.finished else progress.eta or ""
+    cells = (status.workers.summary, progress.stage, progress.summary, loss, left)
     return (job.name, status.phase or "", *cells, str(status.restarts.total), age(job, now))
 
 
 def age(job: DLTrainJob, now: datetime) -> str:
     """How long ago a job was created."""
-    created = job.metadata.creation_timestamp
-    return "" if created is None else short_duration((now - created).total_seconds())
+    return since(job.metadata.creation_timestamp, now)
+
+
+def since(moment: datetime | None, now: datetime) -> str:
+    """How long ago a moment was; nothing for none."""
+    return "" if moment is None else short_duration(max(0.0, (now - moment).total_seconds()))
 
 
 def screen(job: DLTrainJob, now: datetime | None = None) -> str:
@@ -132,12 +141,13 @@ def change_line(job: DLTrainJob) -> str:
     return "  ".join(filter(None, [job.name, phase(job.status), progress_line(job.status.progress).rstrip()]))
 
 
-def events_table(events: Sequence[ClusterEvent]) -> str:
-    """Events, a line each."""
-    rows = [(f"{each.time:%H:%M:%S}" if each.time else "", each.kind, each.about, each.reason) for each in events]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(f"{line}   {each.message}{often(each.count)}" for line, each in zip(lines, events, strict=True))
+def events_table(events: Sequence[ClusterEvent], now: datetime) -> str:
+    """Events as a table, with how long ago each was seen last."""
+    rows = [
+        (since(each.time, now), each.kind, each.about, each.reason, f"{each.message}{often(each.count)}")
+        for each in events
+    ]
+    return aligned([EVENT_COLUMNS, *rows])
 
 
 def results_lines(results: Results | None) -> list[tuple[str, str]]:

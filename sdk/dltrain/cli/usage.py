@@ -7,18 +7,13 @@ from collections.abc import Iterable, Sequence
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress, RankUsage, Shares
 from dltrain.cli.catalogue import binary
+from dltrain.cli.render import aligned
 from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 
 JOB_COLUMNS = ("NAME", "RANKS", "STAGE", "STEP", "SAMPLES/S", "COMPUTE", "WAIT", "DATA", "ETA")
 POD_COLUMNS = ("POD", "CPU", "MEMORY")
 RANK_COLUMNS = ("RANK", "COMPUTE", "MEMORY", "GPU MEMORY")
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def jobs_table(jobs: Iterable[DLTrainJob]) -> str:
