@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dltrain.client import Client
 from tests.apiserver import ApiServer, api_server, namespace
@@ -46,6 +49,30 @@ def small_cluster(fake_api: FakeApi) -> FakeApi:
 def fake_client(fake_api: FakeApi, tmp_path: Path) -> Client:
     """A client of the fake server."""
     return Client(kubeconfig=fake_api.kubeconfig(tmp_path))
+
+
+@pytest.fixture
+def plugin(fake_api: FakeApi, tmp_path: Path) -> FakeApi:
+    """A server whose kubeconfig names a program that makes another token whenever it is called, as on EKS."""
+    count, program = tmp_path / "count", tmp_path / "login"
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    token = json.dumps({**credential, "status": {"token": "TOKEN"}}).replace(
+        "TOKEN", "t'$(wc -l < " + str(count) + ")'"
+    )
+    program.write_text(f"#!/bin/sh\necho >> {count}\necho '{token}'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    file = fake_api.kubeconfig(tmp_path)
+    content = yaml.safe_load(file.read_text())
+    exec_plugin = {
+        "apiVersion": credential["apiVersion"],
+        "command": str(program),
+        "args": [],
+        "interactiveMode": "Never",
+    }
+    content["users"][0]["user"] = {"exec": exec_plugin}
+    file.write_text(yaml.safe_dump(content))
+    fake_api.kubeconfig = lambda _: file  # type: ignore[method-assign]
+    return fake_api
 
 
 @pytest.fixture

@@ -138,7 +138,8 @@ def curve_line(progress: Progress | None) -> str:
 
 def change_line(job: DLTrainJob) -> str:
     """A job in one line, as a log of its changes has it."""
-    return "  ".join(filter(None, [job.name, phase(job.status), progress_line(job.status.progress).rstrip()]))
+    progress = progress_line(job.status.progress, over=job.status.finished)
+    return "  ".join(filter(None, [job.name, phase(job.status), progress.rstrip()]))
 
 
 def events_table(events: Sequence[ClusterEvent], now: datetime) -> str:
