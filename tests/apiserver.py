@@ -202,7 +202,8 @@ def fetch(request: urllib.request.Request, context: ssl.SSLContext | None) -> An
         with urllib.request.urlopen(request, timeout=10, context=context) as response:
             text = response.read().decode()
     except urllib.error.HTTPError as error:
-        error.add_note(error.read().decode())
+        with error:  # else what is left of the connection is closed some time later, with a warning
+            error.add_note(error.read().decode())
         raise
     return json.loads(text) if text.startswith("{") else text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -46,11 +47,11 @@ class Signed:
 class Access:
     """One API server, asked in the name of one user; credentials are refreshed as the official client does."""
 
-    def __init__(self, load: Callable[[client.Configuration], str]) -> None:
+    def __init__(self, load: Callable[[], tuple[client.Configuration, str]]) -> None:
         """Load the configuration.
 
         Args:
-            load: fills in a configuration and returns the current namespace.
+            load: makes a configuration; with the current namespace.
         """
         self._load = load
         self.api, self.namespace = self._loaded()
@@ -58,8 +59,7 @@ class Access:
         """The server's address."""
 
     def _loaded(self) -> tuple[client.ApiClient, str]:
-        settings = client.Configuration()
-        namespace = self._load(settings)
+        settings, namespace = self._load()
         settings.keep_alive = True  # or a watch never learns that the other side has vanished
         settings.retries = False  # what may be sent twice is decided by the verbs
         api = client.ApiClient(settings)
@@ -148,25 +148,36 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def access(context: str | None = None, kubeconfig: Path | None = None) -> Access:
+def access(
+    context: str | None = None,
+    kubeconfig: str | Path | None = None,
+    configuration: client.Configuration | None = None,
+) -> Access:
     """The access that kubectl would have: a kubeconfig if there is one, else the service account of this pod.
 
     Args:
         context: of the kubeconfig; its current one by default.
         kubeconfig: the file; by default what KUBECONFIG names, else ~/.kube/config.
+        configuration: of the official client, in the place of both.
 
     Raises:
         ClusterError: there is no usable configuration.
+        ValueError: a configuration, and a kubeconfig or a context beside it.
     """
+    if configuration is not None:
+        if kubeconfig or context:
+            raise ValueError("configuration: must stand alone; leave out kubeconfig and context, or pass those only")
+        return Access(lambda: (copy.copy(configuration), "default"))  # whose token may be another by then
     files = str(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
     chosen = kubeconfig is not None or context is not None
     in_pod = not chosen and "KUBERNETES_SERVICE_HOST" in os.environ and not any_exists(files)
     if not in_pod and not any_exists(files):
         raise ClusterError(f"no kubeconfig at {files}; pass --kubeconfig or set KUBECONFIG")
 
-    def load(settings: client.Configuration) -> str:
+    def load() -> tuple[client.Configuration, str]:
+        settings = client.Configuration()
         try:
-            return load_service_account(settings) if in_pod else load_kubeconfig(settings, files, context)
+            return settings, load_service_account(settings) if in_pod else load_kubeconfig(settings, files, context)
         except UNUSABLE as error:
             reason = " ".join(str(error).split())
             raise ClusterError(f"{reason}; correct {files}, or choose one of its contexts with --context") from error

@@ -154,7 +154,7 @@ def copied_from_bucket(job: DLTrainJob, uri: str, folder: Path) -> list[Path]:
     if uri.startswith(S3_SCHEME):
         return copied_from_s3(job, uri, folder)
     require("copying artefacts from a bucket", "fsspec")
-    import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `data`
+    import fsspec  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `s3`
 
     system, path = fsspec.core.url_to_fs(uri)
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +190,7 @@ def said_of_claim(cluster: Cluster, job: DLTrainJob, uri: str, image: str, shell
     """
     claim, _, path = uri.removeprefix(CLAIM).partition("/")
     if not image:
-        remedy = "name one, as in image='dltrain/trainer:0.1.0'"
+        remedy = "name one: image='dltrain/trainer:0.1.0', or --image on the command line"
         raise SpecError([Problem("image", "cannot be told, for the job has no pods any more", remedy=remedy)])
     with reader_pod(cluster, job, claim, image) as pod:
         where = shlex.quote(f"{STORAGE_DIR}/{path}")

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from kubernetes.client import Configuration
+
 from dltrain import verbs
+from dltrain.access import access
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
 from dltrain.api.status import Results
@@ -38,10 +41,15 @@ class AsyncClient:
     """
 
     def __init__(
-        self, namespace: str | None = None, *, context: str | None = None, kubeconfig: str | Path | None = None
+        self,
+        namespace: str | None = None,
+        *,
+        context: str | None = None,
+        kubeconfig: str | Path | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
-        self._context, self._kubeconfig = context, kubeconfig
-        self._connection = AsyncConnection.to(context, Path(kubeconfig) if kubeconfig else None)
+        self._access = context, kubeconfig, configuration
+        self._connection = AsyncConnection(access(*self._access))
         self.namespace = namespace or self._connection.namespace
         """The namespace that jobs are in, unless they name one themselves."""
 
@@ -88,13 +96,15 @@ class AsyncClient:
 
     async def download(self, name: str, folder: str | Path, *, image: str = "") -> Sequence[Path]:
         """Copy a job's artefacts to this machine, in a thread; see Client.download."""
-        blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
-        return await asyncio.to_thread(blocking.download, name, folder, image=image)
+        return await asyncio.to_thread(self._blocking().download, name, folder, image=image)
 
     async def artefacts(self, name: str, *, image: str = "") -> Sequence[StoredFile]:
         """What a job has stored, in a thread; see Client.artefacts."""
-        blocking = Client(self.namespace, context=self._context, kubeconfig=self._kubeconfig)
-        return await asyncio.to_thread(blocking.artefacts, name, image=image)
+        return await asyncio.to_thread(self._blocking().artefacts, name, image=image)
+
+    def _blocking(self) -> Client:
+        context, kubeconfig, configuration = self._access
+        return Client(self.namespace, context=context, kubeconfig=kubeconfig, configuration=configuration)
 
     async def doctor(self, job: DLTrainJob | None = None) -> Sequence[Finding]:
         """Examine the cluster; see Client.doctor."""
@@ -142,10 +152,8 @@ class AsyncClient:
         options = LogOptions(rank, follow, tail, since)
         job = await self._run(verbs.logged_job(self.namespace, name, options))
 
-        kubeconfig = Path(self._kubeconfig) if self._kubeconfig else None
-
         def storage() -> Sequence[str]:
-            return stored_logs(connect(self._context, kubeconfig), job, rank, image)
+            return stored_logs(connect(*self._access), job, rank, image)
 
         async for line in self._iterate(verbs.logs(job, options, storage if stored else None)):
             yield line

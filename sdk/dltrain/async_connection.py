@@ -7,12 +7,11 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
-from dltrain.access import ANSWER_SECONDS, CONNECT_SECONDS, Access, Signed, access, json_object
+from dltrain.access import ANSWER_SECONDS, CONNECT_SECONDS, Access, Signed, json_object
 from dltrain.effects import Request
 
 
@@ -23,15 +22,6 @@ class AsyncConnection:
         self.namespace, self.server = to.namespace, to.server
         self._access = to
         self._session: aiohttp.ClientSession | None = None
-
-    @classmethod
-    def to(cls, context: str | None = None, kubeconfig: Path | None = None) -> Self:
-        """Connect as kubectl would; see `dltrain.access.access`.
-
-        Raises:
-            ClusterError: there is no usable configuration.
-        """
-        return cls(access(context, kubeconfig))
 
     async def send(self, request: Request) -> dict[str, Any]:
         """Send a request once; its JSON.

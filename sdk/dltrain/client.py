@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kubernetes.client import Configuration
+
 from dltrain import verbs
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
 from dltrain.api.status import Results
 from dltrain.artefacts import StoredFile, copied, listed
 from dltrain.capacity.planning import JobPlan, planned
-from dltrain.connection import Connection, connect
+from dltrain.connection import connect
 from dltrain.doctor.examine import examined
 from dltrain.doctor.finding import Finding
 from dltrain.doctor.look import look
@@ -39,12 +41,18 @@ class Client:
         namespace: where the jobs are; the kubeconfig's current one by default.
         context: of the kubeconfig; its current one by default.
         kubeconfig: the file; what KUBECONFIG names, ~/.kube/config, or the pod's service account by default.
+        configuration: the official client's, in the place of a kubeconfig; a hook in it may refresh its token.
     """
 
     def __init__(
-        self, namespace: str | None = None, *, context: str | None = None, kubeconfig: str | Path | None = None
+        self,
+        namespace: str | None = None,
+        *,
+        context: str | None = None,
+        kubeconfig: str | Path | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
-        self._connection: Connection = connect(context, Path(kubeconfig) if kubeconfig else None)
+        self._connection = connect(context, kubeconfig, configuration)
         self.namespace = namespace or self._connection.namespace
         """The namespace that jobs are in, unless they name one themselves."""
 
@@ -211,12 +219,7 @@ class Client:
         return self._patch(name, {"spec": {"workers": {"replicas": replicas}}})
 
     def delete(
-        self,
-        name: str,
-        *,
-        propagation: Propagation = "Background",
-        wait: bool = False,
-        timeout: float | None = None,
+        self, name: str, *, propagation: Propagation = "Background", wait: bool = False, timeout: float | None = None
     ) -> None:
         """Delete a job and all that belongs to it; what it has stored stays.
 

@@ -165,10 +165,14 @@ def text_of(answer: urllib3.BaseHTTPResponse) -> str:
     return "" if 200 <= answer.status <= 299 else answer.data.decode(errors="replace")
 
 
-def connect(context: str | None = None, kubeconfig: Path | None = None) -> Connection:
+def connect(
+    context: str | None = None,
+    kubeconfig: str | Path | None = None,
+    configuration: client.Configuration | None = None,
+) -> Connection:
     """Connect as kubectl would; see `dltrain.access.access`.
 
     Raises:
         ClusterError: there is no usable configuration.
     """
-    return Connection(access(context, kubeconfig))
+    return Connection(access(context, kubeconfig, configuration))

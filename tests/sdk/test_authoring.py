@@ -1,4 +1,4 @@
-"""Commands that help to write jobs: init, plan, convert, completion; the plugin's name."""
+"""Commands that help to write jobs: plan, convert, completion; the plugin's name."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dltrain.api.parse import parse_job, parse_job_file
+from dltrain.api.parse import parse_job
 from dltrain.convert import convert
 from dltrain.errors import SpecError
 from tests.sdk.builders import EXAMPLES
@@ -69,31 +69,6 @@ spec:
     command: [python, train.py]
     resourcesPerNode: {requests: {cpu: 2}}
 """
-
-
-def test_init_writes_a_valid_commented_job(dltrain: CommandLine, tmp_path: Path) -> None:
-    file = tmp_path / "job.yaml"
-    done = dltrain("init", str(file), "--model", "mlp", "--gpus", "2", "--workers", "3", "--claim", "models", "--yes")
-    assert (done.code, done.err) == (0, "")
-    job = parse_job_file(file)
-    assert (job.spec.workers.world_size, job.spec.pipeline.model.name) == (6, "mlp")  # type: ignore[union-attr]
-    assert job.spec.storage is not None
-    assert file.read_text().count("#") > 5
-    assert dltrain("init", str(file), "--yes").code == 2
-    assert dltrain("init", str(file), "--yes", "--force").code == 0
-    assert parse_job_file(file).name == "my-job"
-
-
-def test_init_for_a_program_of_ones_own(dltrain: CommandLine, tmp_path: Path) -> None:
-    file = tmp_path / "job.yaml"
-    assert dltrain("init", str(file), "--command", "python3 train.py --lr 0.1 a:b", "--yes").code == 0
-    assert parse_job_file(file).spec.command == ("python3", "train.py", "--lr", "0.1", "a:b")
-
-
-def test_init_refuses_what_makes_no_job(dltrain: CommandLine, tmp_path: Path) -> None:
-    done = dltrain("init", str(tmp_path / "job.yaml"), "--name", "No Name", "--yes")
-    assert (done.code, (tmp_path / "job.yaml").exists()) == (2, False)
-    assert "metadata.name: must be at most 52 lower-case letters" in done.err
 
 
 def test_plan_says_what_a_job_comes_to(dltrain: CommandLine) -> None:

@@ -43,6 +43,7 @@ def test_both_clients_have_the_same_verbs_with_the_same_parameters() -> None:
     assert {name: parameters(getattr(AsyncClient, name)) for name in verbs} == {
         name: parameters(getattr(Client, name)) for name in verbs
     }
+    assert parameters(AsyncClient.__init__) == parameters(Client.__init__)
 
 
 def test_submit_get_list_and_delete(either: Any) -> None:

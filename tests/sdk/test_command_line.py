@@ -68,6 +68,43 @@ def test_help_fits_into_eighty_columns_without_broken_sentences(dltrain: Command
     assert [line for line in lines if len(line) > 80 or line.endswith("...")] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "usage", "arguments"),
+    [
+        ("list", "[OPTIONS]", []),
+        ("status", "[OPTIONS] NAME", ["NAME"]),
+        ("init", "[OPTIONS] [FILE]", ["FILE"]),
+        ("validate", "[OPTIONS] FILE...", ["FILE"]),
+        ("diff", "[OPTIONS] JOB JOB", ["JOB", "JOB"]),
+        ("predict", "[OPTIONS] MODEL SAMPLES", ["MODEL", "SAMPLES"]),
+    ],
+)
+def test_arguments_are_called_the_same_in_the_usage_and_below(
+    dltrain: CommandLine, name: str, usage: str, arguments: list[str]
+) -> None:
+    lines = dltrain(name, "--help").out.splitlines()
+    assert lines[0] == f"Usage: dltrain {name} {usage}"
+    below = lines[lines.index("Arguments:") + 1 : lines.index("Options:") - 1] if arguments else []
+    assert [line.split()[0] for line in below if line.startswith("  ") and line[2] != " "] == arguments
+
+
+def seconds_of(*arguments: str) -> float:
+    """What a fresh Python takes of a processor, at best."""
+
+    def once() -> float:
+        before = os.times()
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    return min(once() for _ in range(5))
+
+
+def test_help_takes_no_more_than_three_tenths_of_a_second() -> None:
+    library = seconds_of("-c", "import typer.main")  # what tells how busy this machine is
+    assert seconds_of("-m", "dltrain", "--help") <= max(0.3, 1.4 * library)
+
+
 def test_the_help_tells_the_exit_codes(dltrain: CommandLine) -> None:
     told = " ".join(dltrain("--help").out.split())
     assert (

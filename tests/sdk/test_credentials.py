@@ -1,12 +1,9 @@
 """Tokens that expire, servers that put requests off: calls survive, or fail with the reason; for both clients."""
 
 import json
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dltrain.errors import ClusterError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
@@ -20,30 +17,6 @@ JOBS = JOB.removesuffix("/a")
 def job(**status: Any) -> dict[str, Any]:
     """A job as the server has it."""
     return {**document(namespace="ml", uid="1", resourceVersion="3"), "status": status}
-
-
-@pytest.fixture
-def plugin(fake_api: FakeApi, tmp_path: Path) -> FakeApi:
-    """A server whose kubeconfig names a program that makes another token whenever it is called, as on EKS."""
-    count, program = tmp_path / "count", tmp_path / "login"
-    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
-    token = json.dumps({**credential, "status": {"token": "TOKEN"}}).replace(
-        "TOKEN", "t'$(wc -l < " + str(count) + ")'"
-    )
-    program.write_text(f"#!/bin/sh\necho >> {count}\necho '{token}'\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    file = fake_api.kubeconfig(tmp_path)
-    content = yaml.safe_load(file.read_text())
-    exec_plugin = {
-        "apiVersion": credential["apiVersion"],
-        "command": str(program),
-        "args": [],
-        "interactiveMode": "Never",
-    }
-    content["users"][0]["user"] = {"exec": exec_plugin}
-    file.write_text(yaml.safe_dump(content))
-    fake_api.kubeconfig = lambda _: file  # type: ignore[method-assign]
-    return fake_api
 
 
 def accepted(api: FakeApi, token: str, route: Any) -> Any:

@@ -13,15 +13,11 @@ import pytest
 import yaml
 
 from dltrain import names
-from dltrain.api.parse import parse_job
 from dltrain.api.status import FailureReason
 from dltrain.cli.app import COMMANDS
-from dltrain.errors import SpecError
-from dltrain.overlay import overlay
 from dltrain_operator.settings import FLAGS
 from dltrain_operator.status import PHASES
 from tests.cluster.__main__ import parser
-from tests.sdk.builders import PIPELINE, document
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -124,51 +120,6 @@ def test_every_variable_of_dltrain_that_is_named_exists() -> None:
     known |= {variable for _, variable, _, _ in FLAGS} | {"DLTRAIN_CACHE", "DLTRAIN_CLUSTER_BIN"}
     named = everywhere(lambda text: re.findall(r"\bDLTRAIN_[A-Z_]+\b", text))
     assert [(page, word) for page, word in named if word not in known] == []
-
-
-def test_every_job_in_the_pages_is_valid() -> None:
-    documents = [
-        (page, each)
-        for page, block in everywhere(lambda text: blocks(text, "yaml"))
-        for each in yaml.safe_load_all(block)
-    ]
-    jobs = [each for _, each in documents if isinstance(each, dict) and each.get("kind") == names.KIND]
-    for job in jobs:
-        parse_job(job)
-    assert jobs
-
-
-def fragments(text: str) -> Iterator[tuple[str, Any]]:
-    """(path, value) of the parts of jobs: blocks that begin with a comment like `# spec.pipeline.data`."""
-    for block in blocks(text, "yaml"):
-        if found := re.match(r"# (spec(?:\.\w+)*)\n", block):
-            for value in yaml.safe_load_all(block):
-                yield found[1], value
-
-
-def with_fragment(path: str, value: Any) -> dict[str, Any]:
-    """A job with a part of it as a page has it."""
-    for step in reversed(path.split(".")):
-        value = {step: value}
-    return overlay(document({"pipeline": PIPELINE}), value)
-
-
-def test_every_part_of_a_job_in_the_pages_is_valid() -> None:
-    parts = [(page, *fragment) for page in PAGES for fragment in fragments(page.read_text())]
-    for page, path, value in parts:
-        try:
-            parse_job(with_fragment(path, value))
-        except SpecError as error:
-            error.add_note(f"in {page}")
-            raise
-    assert len(parts) > 15
-
-
-@pytest.mark.parametrize("page", ["jobs.md", "data.md", "training.md", "compression.md"])
-def test_every_yaml_block_about_jobs_is_a_job_or_a_part_of_one(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text()
-    whole = [block for block in blocks(text, "yaml") if not block.startswith("# spec")]
-    assert [block for block in whole if yaml.safe_load(block).get("kind") != names.KIND] == []
 
 
 def test_every_python_block_is_python() -> None:

@@ -15,14 +15,10 @@ from dltrain.doctor.examine import examine
 from dltrain.doctor.finding import Finding
 from dltrain.doctor.look import LISTS, OPERATORS, RIGHTS, Facts, Unknown
 from tests.apiserver import ApiServer
+from tests.sdk.clusters import HEALTHY, named
 
 PROFILES: Final = sorted((Path(__file__).parents[2] / "manifests" / "aws" / "profiles").glob("*.yaml"))
 FORBIDDEN: Final = Unknown("nodes is forbidden")
-
-
-def named(name: str, **parts: Any) -> dict[str, Any]:
-    labels, annotations = parts.pop("labels", {}), parts.pop("annotations", {})
-    return {"metadata": {"name": name, "namespace": "system", "labels": labels, "annotations": annotations}, **parts}
 
 
 def node(name: str = "a", kind: str = "", *, ready: bool = True, **offers: str) -> dict[str, Any]:
@@ -33,24 +29,6 @@ def node(name: str = "a", kind: str = "", *, ready: bool = True, **offers: str) 
 
 
 GPUS: Final = {"nvidia__com_gpu": "8"}
-FAST: Final = {"vpc__amazonaws__com_efa": "32", "hugepages-2Mi": "10Gi"}
-HEALTHY: Final = Facts(
-    "ml",
-    {"gitVersion": "v1.37.2"},
-    custom_resource_definition(),
-    {
-        "nodes": [node("p5", "p5.48xlarge", **GPUS, **FAST)],
-        "daemonSets": [
-            named("nvidia-device-plugin", status={"desiredNumberScheduled": 1, "numberReady": 1}),
-            named("calico-node"),
-        ],
-        "storageClasses": [named("efs", provisioner="efs.csi.aws.com")],
-        "accounts": [named("default"), named("trainer")],
-        OPERATORS: [named("dltrain-operator", spec={"replicas": 2}, status={"readyReplicas": 2})],
-    },
-    named("ml", labels={"pod-security.kubernetes.io/enforce": "restricted"}),
-    dict.fromkeys(RIGHTS, True),
-)
 
 
 def changed(**lists: Any) -> Facts:

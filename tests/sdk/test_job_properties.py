@@ -10,7 +10,7 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job, stored_job
 from dltrain.api.wording import dotted, location_of
 from dltrain.cli.options import Format
-from dltrain.cli.render import for_scripts
+from dltrain.cli.scripts import job_for_scripts
 from tests.sdk.strategies import JOBS, places
 
 quickly = settings(deadline=None, max_examples=60)
@@ -36,8 +36,8 @@ def test_yaml_and_json_give_the_same_job(document: dict[str, Any]) -> None:
 @given(JOBS)
 def test_what_is_printed_for_scripts_gives_the_same_job(document: dict[str, Any]) -> None:
     job = parse_job(document)
-    assert parse_job(for_scripts([job], Format.JSON, single=True)) == job
-    assert parse_job(for_scripts([job], Format.YAML, single=True)) == job
+    assert parse_job(job_for_scripts(job, Format.JSON)) == job
+    assert parse_job(job_for_scripts(job, Format.YAML)) == job
 
 
 @quickly

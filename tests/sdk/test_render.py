@@ -8,7 +8,8 @@ import pytest
 from dltrain.api.channel import GroupStatus
 from dltrain.api.crd import COLUMNS as CRD_COLUMNS
 from dltrain.api.status import Failure, Results
-from dltrain.cli.render import COLUMNS, ending, progress_line, screen, table
+from dltrain.cli.render import COLUMNS, change_line, ending, events_table, progress_line, screen, table
+from dltrain.events import ClusterEvent
 from dltrain.local import LocalResult
 from tests.sdk.builders import NOW, condition, stored
 
@@ -168,7 +169,7 @@ def test_the_table_of_jobs() -> None:
         == """\
 NAME   PHASE       WORKERS   STAGE    PROGRESS   LOSS     ETA     RESTARTS   AGE
 a      Running     2/2       train    30%        0.4124   2m40s   0          2d00h
-bee    Succeeded   0/2       export   100%       0.4124   2m40s   1          2d00h
+bee    Succeeded   0/2       export   100%       0.4124           1          2d00h
 a      Failed      0/2                                            3          2d00h
 a                                                                 0          2d00h"""
     )
@@ -210,3 +211,19 @@ def test_what_a_local_run_ends_with(tmp_path: Any, status: dict[str, Any], succe
 
 def test_no_progress_is_no_line() -> None:
     assert progress_line(None) == ""
+
+
+def test_events_tell_how_long_ago_they_were() -> None:
+    seen = ClusterEvent(time=NOW - timedelta(minutes=5), reason="Pulled", message="image is there", about="Pod/a-0-1")
+    later = ClusterEvent(kind="Warning", reason="Failed", message="no", about="DLTrainJob/a", count=3)
+    assert events_table([seen, later], NOW).splitlines() == [
+        "AGE     KIND      ABOUT          REASON   MESSAGE",
+        "5m00s   Normal    Pod/a-0-1      Pulled   image is there",
+        "        Warning   DLTrainJob/a   Failed   no (3 times)",
+    ]
+
+
+def test_a_job_that_has_ended_has_no_time_left() -> None:
+    ended = stored({"phase": "Succeeded", "conditions": [condition("Complete")], "progress": PROGRESS})
+    assert "left" not in change_line(ended)
+    assert "left" in change_line(stored({"phase": "Running", "progress": PROGRESS}))

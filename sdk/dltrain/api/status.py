@@ -152,6 +152,12 @@ class Results(StatusModel):
     compression: tuple[CompressionRow, ...] = ()
     """What each step of the compression has come to; the first row is the trained model's own."""
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from dltrain.notebook import results_html  # noqa: PLC0415 - only notebooks need it
+
+        return results_html(self)
+
 
 class Failure(StatusModel):
     """Why the job, or its last attempt, failed: the first cause, not the loudest."""

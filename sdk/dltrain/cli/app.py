@@ -20,21 +20,13 @@ from dltrain.cli import (
     predicting,
     running,
 )
+from dltrain.cli.commands import group_of
 from dltrain.cli.say import MANNER
 
 HELP: Final = """Train deep-learning models on Kubernetes, or on this machine.
 
 Exit codes: 0 done, 1 the job failed, 2 wrong usage or an invalid job, 3 the cluster refused or is out of reach,
 4 the time is up, 130 interrupted."""
-
-app: Final = typer.Typer(
-    help=HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "init": authoring.init,
@@ -64,8 +56,15 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "completion": completion.completion,
     "version": files.version,
 }
-for name, command in COMMANDS.items():
-    app.command(name)(command)
+app: Final = typer.Typer(
+    cls=group_of(COMMANDS),
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def show_version(wanted: bool) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,14 +16,32 @@ if TYPE_CHECKING:
     from dltrain.starter import Wishes
 
 
+QUESTIONS: Final = {
+    "name": "The job's name",
+    "command": "A program of your own (empty: dltrain's pipeline)",
+    "data": "The data: a named set or an address",
+    "model": "The model",
+    "epochs": "Passes over the data",
+    "workers": "How many pods",
+    "gpus": "GPUs of each pod",
+    "claim": "The volume claim for checkpoints and the model (empty: none)",
+}
+"""What is asked about each wish, in this order."""
+OF_A_PIPELINE: Final = ("data", "model", "epochs")
+
+
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("job.yaml"),
-    name: Annotated[str, typer.Option(metavar="NAME", help="The job's name.")] = "",
-    data: Annotated[str, typer.Option(metavar="SOURCE", help="The data: a named set or an address.")] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model.")] = "",
-    workers: Annotated[int, typer.Option(min=0, metavar="N", help="How many pods.")] = 0,
-    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs of each pod.")] = 0,
-    epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Passes over the data.")] = 0,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The job's name. Default: my-job.")] = "",
+    data: Annotated[
+        str, typer.Option(metavar="SOURCE", help="The data: a named set or an address. Default: fashion-mnist.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="The model; `dltrain models` lists them. Default: cnn.")
+    ] = "",
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many pods. Default: 1.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, metavar="N", help="GPUs of each pod. Default: 0.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Passes over the data. Default: 2.")] = None,
     claim: Annotated[str, typer.Option(metavar="NAME", help="The volume claim for checkpoints and the model.")] = "",
     command: Annotated[str, typer.Option(metavar="WORDS", help="A program of your own instead of the pipeline.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.")] = False,
@@ -47,23 +66,38 @@ def init(
     }
     given |= {"claim": claim, "command": command}
     wishes = replace(Wishes(), **{field: value for field, value in given.items() if value})
+    parse_job(starter(wishes))  # what the options make must be a job
     if not yes and sys.stdin.isatty():
-        wishes = asked(wishes, set(given) - {field for field, value in given.items() if value})
+        wishes = asked(wishes, [field for field in QUESTIONS if not given[field]])
     text = starter(wishes).replace("FILE", str(file))
-    parse_job(text)  # what the wishes make must be a job
     file.write_text(text, encoding="utf-8")
     say(f"wrote {file}; `dltrain run {file}` trains here, `dltrain submit {file}` on the cluster")
 
 
-def asked(wishes: Wishes, open_fields: set[str]) -> Wishes:
+def asked(wishes: Wishes, open_fields: Sequence[str]) -> Wishes:
     """The wishes after asking for what no option has said."""
-    for field in fields(wishes):
-        skipped = {"data", "model", "epochs"} if wishes.command else set()
-        if field.name in open_fields - skipped:
-            default = getattr(wishes, field.name)
-            answer = typer.prompt(f"{field.name}", default=default, type=type(default), show_default=default != "")
-            wishes = replace(wishes, **{field.name: answer})
+    for field in open_fields:
+        if not (wishes.command and field in OF_A_PIPELINE):
+            wishes = answered(wishes, field)
     return wishes
+
+
+def answered(wishes: Wishes, field: str) -> Wishes:
+    """The wishes after one question, which is put again until the answer makes a job."""
+    from dltrain.api.parse import parse_job  # noqa: PLC0415 - the models take time to import
+    from dltrain.errors import SpecError  # noqa: PLC0415
+    from dltrain.starter import starter  # noqa: PLC0415
+
+    default = getattr(wishes, field)
+    while True:
+        answer = typer.prompt(QUESTIONS[field], default=default, type=type(default), show_default=default != "")
+        made = replace(wishes, **{field: answer})
+        try:
+            parse_job(starter(made))
+        except SpecError as error:
+            typer.echo(f"  {error}", err=True)
+        else:
+            return made
 
 
 def convert(

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from dltrain.cli.options import Format, Output
 
 if TYPE_CHECKING:
     from dltrain.zoo import ModelCost
 
 COLUMNS: Final = ("MODEL", "PARAMETERS", "MACS", "WEIGHTS", "TRAINING")
 SHAPE: Final = re.compile(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,2}")
-
-
-class Listing(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-Form = Annotated[Listing, typer.Option("--output", "-o", metavar="table|json", help="How to print it.")]
 
 
 def shape_of(text: str) -> tuple[int, ...]:
@@ -47,7 +37,7 @@ def models(
         str, typer.Option("--input", metavar="SHAPE", help="The shape of a sample: 3x224x224, 44x1 or 30.")
     ] = "1x28x28",
     outputs: Annotated[int, typer.Option(min=1, metavar="N", help="How many values a model returns.")] = 10,
-    output: Form = Listing.TABLE,
+    output: Output = None,
 ) -> None:
     """List the models and what each costs, with its default options.
 
@@ -56,12 +46,16 @@ def models(
 
     Example: dltrain models --input 3x224x224 --outputs 1000
     """
-    from dltrain.zoo import model_costs  # noqa: PLC0415 - it is not needed for the other commands
+    from dltrain.cli.scripts import written  # noqa: PLC0415 - the models take time to import
+    from dltrain.zoo import model_costs  # noqa: PLC0415
 
     costs = model_costs(shape_of(shape), outputs)
-    typer.echo(
-        json.dumps([cost.to_dict() for cost in costs], indent=2) if output is Listing.JSON else models_table(costs)
-    )
+    if output is None:
+        typer.echo(models_table(costs))
+    elif output is Format.NAME:
+        typer.echo("\n".join(cost.name for cost in costs))
+    else:
+        typer.echo(written([cost.to_dict() for cost in costs], output))
 
 
 def models_table(costs: Sequence[ModelCost]) -> str:
@@ -98,17 +92,23 @@ def scaled(count: int, base: int, units: Sequence[str]) -> str:
     return f"{value:.{max(0, 2 - int(math.log10(value)))}f}{units[power]}"
 
 
-def transforms(output: Form = Listing.TABLE) -> None:
+def transforms(output: Output = None) -> None:
     """List the transforms and augmentations of data.
 
     Example: dltrain transforms --output json
     """
     from dltrain.api.crd import model_schema  # noqa: PLC0415 - the models take time to import
     from dltrain.api.data import Data  # noqa: PLC0415
+    from dltrain.cli.scripts import written  # noqa: PLC0415
 
     data = model_schema(Data)["properties"]
     kinds = {kind: data[kind]["items"]["properties"] for kind in ("transforms", "augment")}
-    typer.echo(json.dumps(kinds, indent=2) if output is Listing.JSON else "\n".join(steps_lines(kinds)))
+    if output is None:
+        typer.echo("\n".join(steps_lines(kinds)))
+    elif output is Format.NAME:
+        typer.echo("\n".join(name for steps in kinds.values() for name in steps))
+    else:
+        typer.echo(written(kinds, output))
 
 
 def steps_lines(kinds: dict[str, dict[str, Any]]) -> Iterator[str]:

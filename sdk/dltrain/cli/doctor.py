@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dltrain.cli.options import Context, Kubeconfig, Namespace, client_of
-from dltrain.cli.say import MANNER
+from dltrain.cli.options import Context, DataOutput, Kubeconfig, Namespace, client_of
+from dltrain.cli.say import painted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,19 +18,11 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-class DoctorFormat(StrEnum):
-    """What the command prints for scripts."""
-
-    JSON = "json"
-
-
 def doctor(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A job that is to run there.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="A job that is to run there.", show_default=False)
     ] = None,
-    output: Annotated[
-        DoctorFormat | None, typer.Option("--output", "-o", metavar="json", help="Print this instead of text.")
-    ] = None,
+    output: DataOutput = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -46,13 +35,11 @@ def doctor(
     Example: dltrain doctor -n research job.yaml
     """
     from dltrain.api.parse import parse_job_file  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import findings_for_scripts, written  # noqa: PLC0415
 
     wanted = parse_job_file(file) if file else None
     findings = client_of(namespace, context, kubeconfig).doctor(wanted)
-    if output is DoctorFormat.JSON:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        show(findings)
+    show(findings) if output is None else typer.echo(written(findings_for_scripts(findings), output))
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)
 
@@ -69,7 +56,6 @@ def show_each(findings: Sequence[Finding], *, err: bool = False) -> None:
     width = max((len(finding.check) for finding in findings), default=0)
     for finding in findings:
         level = f"{finding.level:<4}"
-        shown = typer.style(level, fg=COLOURS[finding.level]) if MANNER.colour else level
-        typer.echo(f"{shown}  {finding.check:<{width}}  {finding.message}", err=err)
+        typer.echo(f"{painted(level, COLOURS[finding.level])}  {finding.check:<{width}}  {finding.message}", err=err)
         if finding.remedy:
             typer.echo(f"{'':<{width + 8}}{finding.remedy}", err=err)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dltrain.cli.options import Context, Kubeconfig, Name, Namespace, Timeout, client_of
-from dltrain.cli.say import MANNER, show
+from dltrain.cli.options import Context, DataOutput, Kubeconfig, Name, Namespace, Timeout, client_of
+from dltrain.cli.say import with_phases
 
 if TYPE_CHECKING:
     from dltrain.api.job import DLTrainJob
@@ -36,7 +37,7 @@ def watch(
     from dltrain.cli.render import change_line, screen  # noqa: PLC0415
 
     client = client_of(namespace, context, kubeconfig)
-    console = Console(highlight=False, no_color=not MANNER.colour)
+    console = Console(highlight=False)
     if not console.is_terminal:
         said = ""
         for job in states(client, name, timeout):
@@ -47,7 +48,7 @@ def watch(
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         for job in states(client, name, timeout):
-            live.update(Text(screen(job)))
+            live.update(Text.from_ansi(with_phases(screen(job))))
 
 
 def states(client: Client, name: str, timeout: float | None) -> Iterator[DLTrainJob]:
@@ -74,16 +75,25 @@ def explain(name: Name, namespace: Namespace = None, context: Context = None, ku
     typer.echo(client_of(namespace, context, kubeconfig).explain(name))
 
 
-def events(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def events(
+    name: Name,
+    output: DataOutput = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
     """List what the cluster noted about a job and its pods.
 
     Example: dltrain events fashion-cnn
     """
     from dltrain.cli.render import events_table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import written  # noqa: PLC0415
 
     found = client_of(namespace, context, kubeconfig).events(name)
-    if found:
-        typer.echo(events_table(found))
+    if output is not None:
+        typer.echo(written([event.to_dict() for event in found], output))
+    elif found:
+        typer.echo(events_table(found, datetime.now(UTC)))
     else:
         typer.echo(f"no events of {name}; a cluster keeps them for an hour", err=True)
 
@@ -92,6 +102,7 @@ def top(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Only this job, with its pods.", show_default=False)
     ] = None,
+    output: DataOutput = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -105,22 +116,21 @@ def top(
 
     Example: dltrain top fashion-cnn
     """
-    from dltrain.cli.usage import jobs_table, network_line, pods_table, ranks_table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import speed_for_scripts, written  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.usage import job_tables, jobs_table  # noqa: PLC0415
 
     client = client_of(namespace, context, kubeconfig)
-    if name is None:
-        running = [job for job in client.list() if job.status.phase == "Running"]
-        show(jobs_table(running)) if running else typer.echo(f"no job runs in namespace {client.namespace}", err=True)
+    if name is not None:
+        job, pods = client.get(name), client.usage(name)
+        typer.echo(job_tables(job, pods) if output is None else written(speed_for_scripts(job, pods), output))
         return
-    job = client.get(name)
-    show(jobs_table([job]))
-    progress = job.status.progress
-    if progress is not None and progress.ranks:
-        typer.echo(f"\n{ranks_table(progress.ranks)}")
-    if progress is not None and progress.bandwidth is not None:
-        typer.echo(f"\n{network_line(progress.bandwidth)}")
-    pods = client.usage(name)
-    typer.echo(f"\n{pods_table(pods)}" if pods else "\nno figures of pods: the cluster has no metrics server")
+    running = [job for job in client.list() if job.status.phase == "Running"]
+    if output is not None:
+        typer.echo(written([speed_for_scripts(job) for job in running], output))
+    elif running:
+        typer.echo(jobs_table(running))
+    else:
+        typer.echo(f"no job runs in namespace {client.namespace}", err=True)
 
 
 def diff(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dltrain.cli.options import Context, Kubeconfig, Name, Namespace, Output, Timeout, client_of
+from dltrain.cli.options import Context, Format, Kubeconfig, Name, Namespace, Output, Timeout, client_of
 from dltrain.cli.say import say, show
+
+if TYPE_CHECKING:
+    from dltrain.api.job import DLTrainJob
 
 
 def list_jobs(
@@ -26,12 +29,13 @@ def list_jobs(
 
     Example: dltrain list -n research -o name
     """
-    from dltrain.cli.render import for_scripts, table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.render import table  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import jobs_for_scripts  # noqa: PLC0415
 
     client = client_of(namespace, context, kubeconfig)
     jobs = client.list(selector, everywhere=everywhere)
     if output is not None:
-        typer.echo(for_scripts(jobs, output, single=False))
+        typer.echo(jobs_for_scripts(jobs, output))
     elif jobs:
         show(table(jobs, datetime.now(UTC), everywhere=everywhere))
     else:
@@ -49,10 +53,11 @@ def status(
 
     Example: dltrain status fashion-cnn
     """
-    from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.render import screen  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import job_for_scripts  # noqa: PLC0415
 
     job = client_of(namespace, context, kubeconfig).get(name)
-    show(screen(job)) if output is None else typer.echo(for_scripts([job], output, single=True))
+    show(screen(job)) if output is None else typer.echo(job_for_scripts(job, output))
 
 
 def logs(
@@ -83,6 +88,7 @@ def artefacts(
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Copy them there.", show_default=False)] = None,
     list_: Annotated[bool, typer.Option("--list", "-l", help="Say what there is, with sizes in bytes.")] = False,
     image: Annotated[str, typer.Option(metavar="IMAGE", help="Of the pod that reads a volume.")] = "",
+    output: Output = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -91,13 +97,19 @@ def artefacts(
 
     A volume claim is read through a small pod that mounts it, a bucket with
     this machine's credentials (AWS_ENDPOINT_URL wins over the job's endpoint).
+    --output prints what there is: names, or names and sizes in bytes.
 
     Example: dltrain artefacts fashion-cnn --to model
     """
     from dltrain.artefacts import address_of  # noqa: PLC0415 - it imports the models
+    from dltrain.cli.scripts import files_for_scripts  # noqa: PLC0415
 
+    if output is not None and to is not None:
+        raise typer.BadParameter("is for what there is; leave out --to", param_hint="--output")
     client = client_of(namespace, context, kubeconfig)
-    if list_:
+    if output is not None:
+        typer.echo(files_for_scripts(client.artefacts(name, image=image), output))
+    elif list_:
         for stored in client.artefacts(name, image=image):
             typer.echo(f"{stored.size:>12} {stored.name}")
     elif to is None:
@@ -107,27 +119,39 @@ def artefacts(
             typer.echo(file)
 
 
-def suspend(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def suspend(
+    name: Name,
+    output: Output = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
     """Have a job give up its pods for now.
 
     Example: dltrain suspend fashion-cnn
     """
-    client_of(namespace, context, kubeconfig).suspend(name)
-    say(f"{name} is being suspended; `dltrain resume {name}` lets it go on")
+    job = client_of(namespace, context, kubeconfig).suspend(name)
+    told(job, output, f"{name} is being suspended; `dltrain resume {name}` lets it go on")
 
 
-def resume(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def resume(
+    name: Name,
+    output: Output = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
     """Let a suspended job go on from its last checkpoint.
 
     Example: dltrain resume fashion-cnn
     """
-    client_of(namespace, context, kubeconfig).resume(name)
-    say(f"{name} goes on")
+    told(client_of(namespace, context, kubeconfig).resume(name), output, f"{name} goes on")
 
 
 def scale(
     name: Name,
     replicas: Annotated[int, typer.Argument(metavar="N", help="How many workers it shall have.", min=1)],
+    output: Output = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -136,8 +160,15 @@ def scale(
 
     Example: dltrain scale fashion-cnn 4
     """
-    client_of(namespace, context, kubeconfig).scale(name, replicas)
-    say(f"{name} is being scaled to {replicas} workers")
+    job = client_of(namespace, context, kubeconfig).scale(name, replicas)
+    told(job, output, f"{name} is being scaled to {replicas} workers")
+
+
+def told(job: DLTrainJob, output: Format | None, text: str) -> None:
+    """Print a job that was changed for scripts, or tell people about it."""
+    from dltrain.cli.scripts import job_for_scripts  # noqa: PLC0415 - the models take time to import
+
+    say(text) if output is None else typer.echo(job_for_scripts(job, output))
 
 
 def delete(

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from dltrain.api.channel import GroupStatus
 from dltrain.cli.render import progress_line
+from dltrain.cli.say import MANNER, in_colour
 
 WORDS: Final = {"gathering": "starting", "ending": "ending", "succeeded": "done", "failed": "failed"}
 
@@ -23,8 +24,8 @@ class Display:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._quiet = quiet
+        self._console = Console(highlight=False, markup=False, soft_wrap=True, no_color=not in_colour())
+        self._quiet = quiet or MANNER.quiet
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(20),

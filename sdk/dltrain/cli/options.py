@@ -63,9 +63,22 @@ class Format(StrEnum):
     NAME = "name"
 
 
+class DataFormat(StrEnum):
+    """What a command prints for scripts that is no job."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
 Output = Annotated[
     Format | None,
     typer.Option("--output", "-o", metavar="json|yaml|name", help="Print this instead of text for people."),
+]
+
+
+DataOutput = Annotated[
+    DataFormat | None,
+    typer.Option("--output", "-o", metavar="json|yaml", help="Print this instead of text for people."),
 ]
 
 

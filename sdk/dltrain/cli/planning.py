@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from dltrain.cli.doctor import show_each
 from dltrain.cli.exits import BLOCKED
-from dltrain.cli.options import Context, File, Kubeconfig, Namespace, Overrides, Profile, client_of
+from dltrain.cli.options import Context, DataOutput, File, Kubeconfig, Namespace, Overrides, Profile, client_of
 from dltrain.cli.say import show
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def plan(
     objects: Annotated[
         bool, typer.Option("--objects", help="Print, as YAML, what the operator would create for the job.")
     ] = False,
+    output: DataOutput = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -47,10 +48,13 @@ def plan(
 
     Example: dltrain plan job.yaml --set spec.workers.replicas=8
     """
-    from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import written  # noqa: PLC0415 - the models take time to import
+    from dltrain.overrides import load_job  # noqa: PLC0415
     from dltrain.profiles import with_profile  # noqa: PLC0415
     from dltrain.resolution import in_namespace  # noqa: PLC0415
 
+    if objects and output is not None:
+        raise typer.BadParameter("is not for --objects, which are YAML", param_hint="--output")
     if (context or kubeconfig) and not cluster:
         raise typer.BadParameter("is for --cluster; add that", param_hint="--context" if context else "--kubeconfig")
     job = with_profile(load_job(file, overrides or ()), profile)
@@ -59,10 +63,13 @@ def plan(
     found = client_of(namespace, context, kubeconfig).plan(job) if cluster else None
     if objects:
         typer.echo(objects_of(found.job if found else job), nl=False)
+    elif output is not None:
+        typer.echo(written(values_of(job, found), output))
     else:
         show(text_of(job, found))
     if found:
-        show_findings(found.findings, aside=objects)
+        if output is None:
+            show_findings(found.findings, aside=objects)
         raise typer.Exit(0 if found.fits else BLOCKED)
 
 
@@ -73,6 +80,15 @@ def text_of(job: DLTrainJob, found: JobPlan | None) -> str:
 
     lines = plan_lines(found.job if found else job)
     return labelled([*lines, ("Fits now", found.verdict)] if found else lines)
+
+
+def values_of(job: DLTrainJob, found: JobPlan | None) -> dict[str, Any]:
+    """A job in names and values, with what a cluster that was asked says of it."""
+    from dltrain.cli.scripts import findings_for_scripts  # noqa: PLC0415 - the models take time to import
+    from dltrain.plan import plan_lines  # noqa: PLC0415
+
+    told: dict[str, Any] = {"plan": dict(plan_lines(found.job if found else job))}
+    return {**told, "fits": found.fits, "findings": findings_for_scripts(found.findings)} if found else told
 
 
 def objects_of(job: DLTrainJob) -> str:

@@ -14,8 +14,12 @@ PROGRAM: Final = "dltrain_trainer.predict"
 
 
 def predict(
-    artefact: Annotated[str, typer.Argument(help="A finished job's folder, here or at s3://, or an .onnx file in it.")],
-    samples: Annotated[Path, typer.Argument(help="A .npy, .npz or .csv file, a picture, or a folder of them.")],
+    artefact: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A finished job's folder, here or at s3://, or an .onnx file in it.")
+    ],
+    samples: Annotated[
+        Path, typer.Argument(metavar="SAMPLES", help="A .npy, .npz or .csv file, a picture, or a folder of them.")
+    ],
 ) -> None:
     """Print what an exported model says of samples.
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
 from dltrain.api.status import Failure, JobStatus, Results
 from dltrain.cli.compression import compression_table
-from dltrain.cli.options import Format
 from dltrain.curve import sparkline
 from dltrain.durations import short_duration
 from dltrain.events import ClusterEvent
@@ -22,22 +19,8 @@ from dltrain.story import often
 COLUMNS: Final = ("NAME", "PHASE", "WORKERS", "STAGE", "PROGRESS", "LOSS", "ETA", "RESTARTS", "AGE")
 DATA_WAIT_SHOWN: Final = 0.1
 """The share of its time that a job waits for data, above which it is worth a word."""
+EVENT_COLUMNS: Final = ("AGE", "KIND", "ABOUT", "REASON", "MESSAGE")
 BAR_WIDTH: Final = 30
-
-
-def for_scripts(jobs: Sequence[DLTrainJob], form: Format, *, single: bool) -> str:
-    """Jobs as JSON, YAML or names.
-
-    Args:
-        jobs: what to print.
-        form: how.
-        single: whether one job was asked for, rather than a list that may hold one.
-    """
-    if form is Format.NAME:
-        return "\n".join(job.name for job in jobs)
-    values = [job.to_dict() for job in jobs]
-    value = values[0] if single else values
-    return json.dumps(value, indent=2) if form is Format.JSON else dump(value).rstrip()
 
 
 def table(jobs: Sequence[DLTrainJob], now: datetime, *, everywhere: bool = False) -> str:
@@ -47,24 +30,32 @@ def table(jobs: Sequence[DLTrainJob], now: datetime, *, everywhere: bool = False
         rows = [
             (place, *each) for place, each in zip(["NAMESPACE", *(job.namespace for job in jobs)], rows, strict=True)
         ]
-    widths = [max(len(each[column]) for each in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)).rstrip() for each in rows
-    )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def row(job: DLTrainJob, now: datetime) -> tuple[str, ...]:
     """A job's line in the table."""
     status, progress = job.status, job.status.progress or Progress()
     loss = "" if progress.loss is None else f"{progress.loss:.4g}"
-    cells = (status.workers.summary, progress.stage, progress.summary, loss, progress.eta or "")
+    left = "" if status.finished else progress.eta or ""
+    cells = (status.workers.summary, progress.stage, progress.summary, loss, left)
     return (job.name, status.phase or "", *cells, str(status.restarts.total), age(job, now))
 
 
 def age(job: DLTrainJob, now: datetime) -> str:
     """How long ago a job was created."""
-    created = job.metadata.creation_timestamp
-    return "" if created is None else short_duration((now - created).total_seconds())
+    return since(job.metadata.creation_timestamp, now)
+
+
+def since(moment: datetime | None, now: datetime) -> str:
+    """How long ago a moment was; nothing for none."""
+    return "" if moment is None else short_duration(max(0.0, (now - moment).total_seconds()))
 
 
 def screen(job: DLTrainJob, now: datetime | None = None) -> str:
@@ -147,15 +138,17 @@ def curve_line(progress: Progress | None) -> str:
 
 def change_line(job: DLTrainJob) -> str:
     """A job in one line, as a log of its changes has it."""
-    return "  ".join(filter(None, [job.name, phase(job.status), progress_line(job.status.progress).rstrip()]))
+    progress = progress_line(job.status.progress, over=job.status.finished)
+    return "  ".join(filter(None, [job.name, phase(job.status), progress.rstrip()]))
 
 
-def events_table(events: Sequence[ClusterEvent]) -> str:
-    """Events, a line each."""
-    rows = [(f"{each.time:%H:%M:%S}" if each.time else "", each.kind, each.about, each.reason) for each in events]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(f"{line}   {each.message}{often(each.count)}" for line, each in zip(lines, events, strict=True))
+def events_table(events: Sequence[ClusterEvent], now: datetime) -> str:
+    """Events as a table, with how long ago each was seen last."""
+    rows = [
+        (since(each.time, now), each.kind, each.about, each.reason, f"{each.message}{often(each.count)}")
+        for each in events
+    ]
+    return aligned([EVENT_COLUMNS, *rows])
 
 
 def results_lines(results: Results | None) -> list[tuple[str, str]]:

@@ -79,7 +79,8 @@ def submit(
 
     Example: dltrain submit job.yaml --wait --follow
     """
-    from dltrain.cli.render import for_scripts, screen  # noqa: PLC0415
+    from dltrain.cli.render import screen  # noqa: PLC0415
+    from dltrain.cli.scripts import job_for_scripts  # noqa: PLC0415
     from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
@@ -96,4 +97,4 @@ def submit(
         if output is None:
             show(screen(job))
     if output is not None:
-        typer.echo(for_scripts([job], output, single=True))
+        typer.echo(job_for_scripts(job, output))

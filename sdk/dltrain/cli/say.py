@@ -38,7 +38,21 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """Print what was asked for, with its phases in colour on a terminal."""
-    if MANNER.colour and "NO_COLOR" not in os.environ and sys.stdout.isatty():
-        for phase, colour in COLOURS.items():
-            text = text.replace(f" {phase}", f" {typer.style(phase, fg=colour)}")
-    typer.echo(text)
+    typer.echo(with_phases(text))
+
+
+def with_phases(text: str) -> str:
+    """A text with its phases in colour, where colours are wanted."""
+    for phase, colour in COLOURS.items():
+        text = text.replace(f" {phase}", f" {painted(phase, colour)}")
+    return text
+
+
+def painted(text: str, colour: str) -> str:
+    """A text in a colour, where colours are wanted."""
+    return typer.style(text, fg=colour) if in_colour() else text
+
+
+def in_colour() -> bool:
+    """Whether colours are wanted: on a terminal, unless an option or the environment says otherwise."""
+    return MANNER.colour and not os.environ.get("NO_COLOR") and sys.stdout.isatty()

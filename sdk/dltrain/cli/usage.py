@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Bandwidth, Progress, RankUsage, Shares
 from dltrain.cli.catalogue import binary
+from dltrain.cli.render import aligned
 from dltrain.resolution import resolved
 from dltrain.usage import PodUsage
 
@@ -15,15 +16,18 @@ POD_COLUMNS = ("POD", "CPU", "MEMORY")
 RANK_COLUMNS = ("RANK", "COMPUTE", "MEMORY", "GPU MEMORY")
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
 def jobs_table(jobs: Iterable[DLTrainJob]) -> str:
     """Jobs with their throughput and time split."""
     return aligned([JOB_COLUMNS, *map(job_row, jobs)])
+
+
+def job_tables(job: DLTrainJob, pods: Sequence[PodUsage]) -> str:
+    """One job, its ranks, their network and its pods."""
+    progress = job.status.progress or Progress()
+    of_ranks = ranks_table(progress.ranks) if progress.ranks else ""
+    network = network_line(progress.bandwidth) if progress.bandwidth else ""
+    of_pods = pods_table(pods) if pods else "no figures of pods: the cluster has no metrics server"
+    return "\n\n".join(filter(None, [jobs_table([job]), of_ranks, network, of_pods]))
 
 
 def job_row(job: DLTrainJob) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def summary(job: DLTrainJob) -> dict[str, Any]:
         "stage": progress.stage,
         "percent": progress.percent,
         "loss": progress.loss,
-        "eta": progress.eta,
+        "eta": None if status.finished else progress.eta,
         "restarts": status.restarts.total,
         "created": created.isoformat() if created else None,
     }
