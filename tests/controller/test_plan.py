@@ -231,6 +231,35 @@ def test_what_a_living_coordinator_says_ends_no_job(state: str) -> None:
     assert plan(running(), *BOTH, at=60, **heard(state)).quiet
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param((pod(1),), id="gone"),
+        pytest.param((deleting(0, until=90), pod(1)), id="being deleted"),
+        pytest.param((ended(0, 137), pod(1)), id="killed at the farewell"),
+        pytest.param((ended(1, 0),), id="gone with the others at work's end"),
+    ],
+)
+def test_a_coordinator_that_is_lost_after_it_said_that_the_job_has_succeeded_is_not_replaced(
+    left: tuple[PodRecord, ...],
+) -> None:
+    decided = plan(running(), *left, at=60, **heard("succeeded", results=RESULTS))
+    assert decided.status is not None
+    assert (decided.status.phase, decided.status.results, created(decided)) == ("Succeeded", RESULTS, [])
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_a_coordinator_that_is_lost_with_any_other_last_word_is_replaced(state: str) -> None:
+    decided = plan(running(), pod(1), at=60, **heard(state))
+    assert decided.status is not None
+    assert (decided.status.phase, created(decided)) == ("Restarting", [(0, 2)])
+
+
+def test_what_an_earlier_coordinator_said_ends_no_job() -> None:
+    decided = plan(running(), pod(0, 2), pod(1), at=60, **heard("running", 1, 2))
+    assert decided.status is None or decided.status.phase != "Succeeded"
+
+
 def test_a_suspended_job_whose_worker_0_still_exits_with_0_is_complete() -> None:
     record = with_spec(running(), runPolicy={"suspend": True})
     record = with_status(record, status_after(record, *BOTH, at=60))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -85,15 +84,12 @@ def operator(scene: Scene, stack: ExitStack) -> None:
 
 def api_server(scene: Scene, _: ExitStack) -> None:
     """The API server answers nothing for 30 seconds."""
-    names = {entry: entry / "comm" for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    (pid,) = (
-        int(entry.name) for entry, comm in names.items() if comm.exists() and comm.read_text() == "kube-apiserver\n"
-    )
-    os.kill(pid, signal.SIGSTOP)
+    control = scene.cluster.control
+    control.run("pkill", "-STOP", "-x", "kube-apiserver")
     try:
         time.sleep(30)  # the fault itself lasts so long
     finally:
-        os.kill(pid, signal.SIGCONT)
+        control.run("pkill", "-CONT", "-x", "kube-apiserver")
 
 
 def disk_full(scene: Scene, _: ExitStack) -> None:

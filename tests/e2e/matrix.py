@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.faults import FAULTS, MOMENTS
+
 HEAD: Final = """# Kill matrix
 
 What was broken under a training of two workers on the [test cluster](test-cluster.md), when, and what it cost.
@@ -20,6 +22,9 @@ the accuracy were, to the bit, those of an undisturbed run; nothing was left ove
 includes them); *steps lost* are those done again. A dash: training was not started again.
 
 """
+
+
+COLUMNS: Final = ("| what | when | attempts | back after | steps lost |", "| --- | --- | --- | --- | --- |")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,33 @@ def row(cell: Cell) -> str:
 
 
 def write_page(page: Path, cells: Sequence[Cell]) -> None:
-    """Write the page."""
-    when = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {len(cells)} cells.\n\n"
-    table = [
-        "| what | when | attempts | back after | steps lost |",
-        "| --- | --- | --- | --- | --- |",
-        *map(row, cells),
-    ]
-    page.write_text(HEAD + when + "\n".join(table) + "\n")
+    """Write the page; rows of cells that were not run stay as they are.
+
+    Args:
+        page: the file.
+        cells: what was run.
+    """
+    rows = {key(line): line for line in (page.read_text().splitlines() if page.exists() else ()) if is_row(line)}
+    rows |= {key(line): line for line in map(row, cells)}
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {len(rows)} cells.\n\n"
+    page.write_text(HEAD + when + "\n".join([*COLUMNS, *sorted(rows.values(), key=place)]) + "\n")
+
+
+def key(line: str) -> tuple[str, str]:
+    """Which cell a line of the table is of."""
+    _, fault, moment, *_ = (part.strip() for part in line.split("|"))
+    return fault, moment
+
+
+def is_row(line: str) -> bool:
+    """Whether a line of a page is of a cell."""
+    return line.startswith("| ") and line not in COLUMNS
+
+
+def place(line: str) -> tuple[int, int, str]:
+    """Where a line stands in the table: by fault, then by moment, in the order of the tests; then the rest."""
+    fault, moment = key(line)
+    faults, moments = [each.name for each in FAULTS], [*MOMENTS]
+    if fault not in faults or moment not in moments:
+        return len(faults), 0, fault
+    return faults.index(fault), moments.index(moment), fault
