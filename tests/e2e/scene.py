@@ -65,10 +65,12 @@ class Scene:
         return str(pods[max(number for number in pods if number[0] == index)]["spec"]["nodeName"])
 
     def find(self, index: int, name: str) -> Process | None:
-        """A process of a worker: by its own name, or by the name of its program."""
-        if all(number[0] != index for number in self.space.pods(self.job)):
-            return None  # which is to be created
-        wanted = (one for one in processes(self.pod(index)) if is_called(one, name))
+        """A process of a worker: by its own name, or by the name of its program; None where there is none yet."""
+        pods = self.space.pods(self.job)
+        newest = max((number for number in pods if number[0] == index), default=None)
+        if newest is None:
+            return None
+        wanted = (one for one in processes(pods[newest]["metadata"]["name"]) if is_called(one, name))
         return next(wanted, None)
 
     def await_process(self, index: int, name: str) -> Process:

@@ -120,6 +120,7 @@ def test_a_job_comes_to_the_same(  # noqa: PLR0917 - fixtures and a cell
     wait_for("its processes to end", lambda: not any(list(processes(pod)) for pod in pods), 60)
 
 
+@pytest.mark.timeout(600 + 15 * KILLS)
 def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: Cluster, tmp_path: Path) -> None:
     chance = random.Random(6)
     scene = Scene(space, own, "killed")
