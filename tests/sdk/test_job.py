@@ -27,7 +27,7 @@ def test_there_are_examples() -> None:
 def test_what_a_job_does_not_say_has_a_default() -> None:
     assert job({"pipeline": PIPELINE}).to_dict()["spec"] == {
         "workers": {"replicas": 1, "resources": {"limits": {}, "requests": {}}, "template": {}},
-        "scheduling": {},
+        "scheduling": {"sharedClaims": []},
         "backend": "horovod",
         "pipeline": {
             "data": {

@@ -154,7 +154,7 @@ def test_what_a_job_says_itself_stays() -> None:
     ]
     assert spec.storage is not None
     assert spec.storage.claim_name == "own"
-    assert spec.scheduling.to_dict() == {"topologyKey": "zone", "priorityClassName": "high"}
+    assert spec.scheduling.to_dict() == {"topologyKey": "zone", "priorityClassName": "high", "sharedClaims": []}
 
 
 @quick
