@@ -16,7 +16,7 @@ from typing import Final
 from tests.cluster.host import wait_for
 from tests.cluster.network import node_address, pod_range
 from tests.e2e.live import SYSTEM
-from tests.e2e.scene import RANK, Scene, processes
+from tests.e2e.scene import RANK, Scene
 from tests.e2e.training import BATCH, EPOCHS, SAMPLES
 
 LAST: Final = f"step-{EPOCHS * SAMPLES // BATCH:08}"
@@ -122,12 +122,8 @@ def disk_full(scene: Scene, _: ExitStack) -> None:
 
 
 def out_of_memory(scene: Scene, _: ExitStack) -> None:
-    """A member's pod reaches its memory limit: the kernel ends its rank, as if that had taken the memory."""
+    """A member's pod reaches its memory limit: the kernel chooses whom it ends."""
     rank = scene.await_process(1, RANK)
-    for other in processes(scene.pod(1)):
-        if other.pid != rank.pid:
-            with suppress(OSError):  # it has ended
-                Path(f"/proc/{other.pid}/oom_score_adj").write_text("-900")
     group = memory_group(rank.pid)
     limit, kills = group / "memory.limit_in_bytes", out_of_memory_kills(group)
     before = limit.read_text()
