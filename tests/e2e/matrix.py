@@ -19,8 +19,9 @@ of this held: the job completed; every step was done once, every sample of every
 the accuracy were, to the bit, those of an undisturbed run; nothing was left over.
 
 *Back after* is the time from the fault until the state is restored and the next step begins (for faults that last, it
-includes them); *steps lost* are those done again. A dash: training was not started again. Out of memory, the kernel chooses
-whom it ends: here mostly the process that waits with its imports done for the next attempt, which no rank notices.
+includes them); *steps lost* are those done again. A dash: training was not started again. Out of memory, the kernel
+chooses whom it ends: here mostly the process that waits with its imports done for the next attempt, which no rank
+notices.
 
 """
 
