@@ -88,6 +88,7 @@ DEBIAN_PACKAGES: Final = {
     "nft": "nftables",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "pkill": "procps",
     "openssl": "openssl",
     "mmdebstrap": "mmdebstrap",
 }
