@@ -8,7 +8,6 @@ from datetime import datetime
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.progress import Progress
-from dltrain.api.workers import GPU_RESOURCE
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.records import JobKey, PodRecord
 
@@ -30,8 +29,7 @@ class Account:
 
 def held_gpus(job: DLTrainJob, pods: Sequence[PodRecord]) -> int:
     """How many GPUs the pods of a job hold: a pod holds its GPUs from when it has a node until it has ended."""
-    each = int(job.spec.workers.resources.limits.get(GPU_RESOURCE, 0))
-    return each * sum(bool(pod.node) and pod.phase not in {"Succeeded", "Failed"} for pod in pods)
+    return job.spec.workers.gpus * sum(bool(pod.node) and pod.phase not in {"Succeeded", "Failed"} for pod in pods)
 
 
 def advanced(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.progress import Bandwidth, Progress
+from dltrain.api.progress import Progress
 from dltrain.api.status import Failure
 from dltrain.durations import short_duration
 from dltrain.events import ClusterEvent
@@ -74,12 +74,12 @@ def course(job: DLTrainJob) -> Iterator[str]:
 
 def held_up(progress: Progress) -> Iterator[str]:
     """Who holds the others up."""
-    bandwidth = progress.bandwidth or Bandwidth(allreduce=0)
-    for worker in bandwidth.slow:
-        yield (
-            f"{worker} exchanged less than half as much data as the other workers before the first step "
-            f"({bandwidth.pairs:g} GB/s): look at the network of its node."
-        )
+    if (bandwidth := progress.bandwidth) is not None:
+        for worker in bandwidth.slow:
+            yield (
+                f"{worker} exchanged less than half as much data as the other workers before the first step "
+                f"({bandwidth.pairs:g} GB/s): look at the network of its node."
+            )
     for slow in progress.stragglers or ():
         yield f"Rank {slow.rank} computes {slow.slowdown:g} times as long as the others, which wait for it."
 

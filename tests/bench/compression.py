@@ -23,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import quantize_static
 
+from dltrain.api.status import JUDGED
 from dltrain.overrides import load_job
 from dltrain_trainer.compression.calibration import Batches, calibration_indices
 from dltrain_trainer.compression.int8 import foreign_errors
-from dltrain_trainer.compression.latency import JUDGED, in_turns
+from dltrain_trainer.compression.latency import in_turns
 from dltrain_trainer.data.load import load_data
 from dltrain_trainer.data.samples import Split
 from dltrain_trainer.export import load

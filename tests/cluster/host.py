@@ -92,3 +92,11 @@ def install_packages() -> None:
         timed("apt-get update", lambda: call("apt-get", "update", "-q", env=quiet))
         install = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
         timed(f"apt-get install {' '.join(missing)}", lambda: call(*install, env=quiet))
+
+
+def words_of(process: Path) -> list[str]:
+    """The command line of a process, by its folder in /proc; none of one that has ended."""
+    try:
+        return (process / "cmdline").read_text().split("\0")[:-1]
+    except OSError:
+        return []

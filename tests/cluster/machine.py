@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster.cgroups import remove_cgroups
-from tests.cluster.host import ClusterFailure, call, wait_for
+from tests.cluster.host import ClusterFailure, call, wait_for, words_of
 
 DAEMONS: list[subprocess.Popen[bytes]] = []
 """What this process has started and nobody waits for: dropped, Python would warn that it still runs."""
@@ -41,8 +41,7 @@ class Machine:
         """The host's process id of its PID 1, found by command line, so that no file about it can be stale."""
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                words = (entry / "cmdline").read_text().split("\0")[:-1]
-                if is_init(words, self.home) and is_first(entry):
+                if is_init(words_of(entry), self.home) and is_first(entry):
                     return int(entry.name)
             except OSError:
                 continue

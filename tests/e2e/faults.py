@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.cluster.host import wait_for
+from tests.cluster.host import wait_for, words_of
 from tests.cluster.network import node_address, pod_range
 from tests.e2e.live import SYSTEM
 from tests.e2e.scene import RANK, Scene
@@ -95,14 +95,6 @@ def api_server(scene: Scene, _: ExitStack) -> None:
     finally:
         for pid in theirs:  # nsenter, which has started it, stops itself with it
             os.kill(pid, signal.SIGCONT)
-
-
-def words_of(process: Path) -> list[str]:
-    """The command line of a process; none of one that has ended."""
-    try:
-        return (process / "cmdline").read_text().split("\0")
-    except OSError:
-        return []
 
 
 def disk_full(scene: Scene, _: ExitStack) -> None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dltrain.pulse import pulse_file, read_pulse
 from tests.cluster.cluster import Cluster
@@ -54,23 +54,30 @@ class Scene:
     cluster: Cluster
     job: str
 
+    def newest(self, index: int) -> dict[str, Any] | None:
+        """A worker's newest pod; None where there is none yet."""
+        pods = self.space.pods(self.job)
+        number = max((number for number in pods if number[0] == index), default=None)
+        return None if number is None else pods[number]
+
     def pod(self, index: int) -> str:
         """The name of a worker's newest pod."""
-        pods = self.space.pods(self.job)
-        return str(pods[max(number for number in pods if number[0] == index)]["metadata"]["name"])
+        pod = self.newest(index)
+        assert pod is not None, f"worker {index} has a pod"
+        return str(pod["metadata"]["name"])
 
     def node(self, index: int) -> str:
         """The node of a worker's newest pod."""
-        pods = self.space.pods(self.job)
-        return str(pods[max(number for number in pods if number[0] == index)]["spec"]["nodeName"])
+        pod = self.newest(index)
+        assert pod is not None, f"worker {index} has a pod"
+        return str(pod["spec"]["nodeName"])
 
     def find(self, index: int, name: str) -> Process | None:
         """A process of a worker: by its own name, or by the name of its program; None where there is none yet."""
-        pods = self.space.pods(self.job)
-        newest = max((number for number in pods if number[0] == index), default=None)
-        if newest is None:
+        pod = self.newest(index)
+        if pod is None:
             return None
-        wanted = (one for one in processes(pods[newest]["metadata"]["name"]) if is_called(one, name))
+        wanted = (one for one in processes(pod["metadata"]["name"]) if is_called(one, name))
         return next(wanted, None)
 
     def await_process(self, index: int, name: str) -> Process:

@@ -59,14 +59,14 @@ def undisturbed(installed: Live, own: Cluster, tmp_path_factory: pytest.TempPath
     del own
 
     @cache
-    def found(name: str, compresses: bool) -> Account:
+    def found(moment: str) -> Account:
         with new_space(installed) as space:
-            submit(space, job_of(name, COMPRESSION if compresses else ""))
-            done = space.client.wait(name, timeout=240)
+            submit(space, job_of("undisturbed", moment))
+            done = space.client.wait("undisturbed", timeout=240)
             assert (done.status.phase, done.status.attempt) == ("Succeeded", 1), done.status.failure
-            return account(space, done, tmp_path_factory.mktemp(name))
+            return account(space, done, tmp_path_factory.mktemp("undisturbed"))
 
-    return lambda moment: found("undisturbed", moment == COMPRESSION)
+    return lambda moment: found(moment if moment == COMPRESSION else "")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -86,9 +86,7 @@ def with_one_latency(status: GroupStatus, _: int) -> GroupStatus:
     if results is None:
         return status
     rows = [
-        row.model_copy(
-            update={"latencies": tuple(each for each in row.latencies if (each.batch, each.threads) == (8, 1))}
-        )
+        row.model_copy(update={"latencies": (row.judged,) if row.judged is not None else ()})
         for row in results.compression
     ]
     return status.model_copy(update={"results": results.model_copy(update={"compression": tuple(rows)})})

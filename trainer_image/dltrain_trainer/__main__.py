@@ -16,7 +16,6 @@ import torch
 
 from dltrain import names
 from dltrain.api.parse import parse_job_file
-from dltrain.api.workers import GPU_RESOURCE
 from dltrain.errors import SpecError
 from dltrain.pulse import Pulse, pulse_file
 from dltrain.reporting import reporter
@@ -70,9 +69,7 @@ def run_stages() -> int:
     make_folder(output)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     communicator = connect(job.spec.backend, pipeline.train.communication.horovod)
-    device = rank_device(
-        communicator.local_rank, wants_gpu=int(job.spec.workers.resources.limits.get(GPU_RESOURCE, 0)) > 0
-    )
+    device = rank_device(communicator.local_rank, wants_gpu=job.spec.workers.gpus > 0)
     progress = Progress(reporter(), communicator.rank)
     attempt = int(os.environ.get(names.ATTEMPT_VARIABLE, "1"))
     run = Run(job.name, pipeline, job.spec.checkpoint, output, attempt, communicator, device, progress)

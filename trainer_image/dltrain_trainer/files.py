@@ -30,14 +30,15 @@ def deliver(path: Path, data: bytes) -> None:
     Raises:
         CheckpointError: the storage refuses, for good or for too long.
     """
-    patiently(lambda: write_atomically(path, data))
+    patiently(path, lambda: write_atomically(path, data))
 
 
-def patiently(work: Callable[[], None], patience: float = PATIENCE_SECONDS) -> None:
+def patiently(path: Path, work: Callable[[], object], patience: float = PATIENCE_SECONDS) -> None:
     """Do something with the storage, again and again while that is full or away.
 
     Args:
-        work: raises CheckpointError where the storage refuses, and may be done again then.
+        path: what it is done to, for the error.
+        work: may be done again where the storage refuses.
         patience: seconds after which a refusal is one for good.
 
     Raises:
@@ -46,13 +47,16 @@ def patiently(work: Callable[[], None], patience: float = PATIENCE_SECONDS) -> N
     ends, waits = time.monotonic() + patience, False
     while True:
         try:
-            return work()
+            with storage_errors(path):
+                work()
         except CheckpointError as error:
             if not is_passing(error) or time.monotonic() >= ends:
                 raise
             if not waits:
                 log.warning("%s; this is tried again for %d seconds", error, patience)
             waits = True
+        else:
+            return
         time.sleep(PAUSE_SECONDS)
 
 
@@ -83,12 +87,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         CheckpointError: the storage refuses, for good or for too long.
     """
-
-    def make() -> None:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-
-    patiently(make)
+    patiently(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
 
 
 def sync_folder(folder: Path) -> None:

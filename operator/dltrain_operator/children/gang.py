@@ -8,7 +8,7 @@ from typing import Final, Literal
 from dltrain.api.job import DLTrainJob
 from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest, child_metadata
-from dltrain_operator.children.scheduling import shared_claims
+from dltrain_operator.children.scheduling import priority, shared_claims
 
 GangScheduler = Literal["kubernetes", "volcano", "scheduler-plugins", "none"]
 GROUPS: Final[Mapping[GangScheduler, str]] = {
@@ -71,12 +71,6 @@ def without_topology(group: Manifest) -> Manifest | None:
     """
     spec = {name: value for name, value in group["spec"].items() if name != "schedulingConstraints"}
     return {**group, "spec": spec} if spec != group["spec"] else None
-
-
-def priority(job: DLTrainJob) -> Manifest:
-    """The job's PriorityClass, if it names one."""
-    name = job.spec.scheduling.priority_class_name
-    return {"priorityClassName": name} if name else {}
 
 
 def native_member(pod: Manifest, group: str) -> Manifest:

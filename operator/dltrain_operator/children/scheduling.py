@@ -16,9 +16,13 @@ REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 def placement(job: DLTrainJob) -> Manifest:
     """The parts of a pod's spec that say where it may run."""
-    scheduling = job.spec.scheduling
-    priority = {"priorityClassName": scheduling.priority_class_name} if scheduling.priority_class_name else {}
-    return {"affinity": {**spread(job), **together(job)}, **priority, **shared_claims(job)}
+    return {"affinity": {**spread(job), **together(job)}, **priority(job), **shared_claims(job)}
+
+
+def priority(job: DLTrainJob) -> Manifest:
+    """The job's PriorityClass, if it names one; as a pod and a PodGroup have it."""
+    name = job.spec.scheduling.priority_class_name
+    return {"priorityClassName": name} if name else {}
 
 
 def shared_claims(job: DLTrainJob) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from dltrain.api.base import StatusModel
 from dltrain.api.progress import Progress
@@ -111,6 +111,10 @@ class Latency(StatusModel):
     """What 95 of 100 batches stay below."""
 
 
+JUDGED: Final = (8, 1)
+"""The batch and the threads of the latency that speed-ups are made from."""
+
+
 class CompressionRow(StatusModel):
     """What one step has come to: a row of the results, the trained model's own first."""
 
@@ -138,6 +142,11 @@ class CompressionRow(StatusModel):
     """What a process needs to load it and answer a batch of 32, beyond what an idle one needs."""
     processor: str = ""
     """The processor that all of this was measured on, with its instruction set."""
+
+    @property
+    def judged(self) -> Latency | None:
+        """The latency that the speed-up is made from; None where nothing was measured."""
+        return next((each for each in self.latencies if (each.batch, each.threads) == JUDGED), None)
 
 
 class Results(StatusModel):

@@ -146,10 +146,14 @@ class Workers(SpecModel):
     """A partial PodTemplateSpec, merged over the operator's: nodeSelector, tolerations, volumes, labels and so on."""
 
     @property
+    def gpus(self) -> int:
+        """GPUs per pod."""
+        return int(self.resources.limits.get(GPU_RESOURCE, 0))
+
+    @property
     def slots(self) -> int:
         """Ranks per pod, with the default applied."""
-        gpus = int(self.resources.limits.get(GPU_RESOURCE, 0))
-        return self.slots_per_worker or gpus or 1
+        return self.slots_per_worker or self.gpus or 1
 
     @property
     def world_size(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dltrain.cli.options import Format, Output
+from dltrain.cli.options import Output
 
 if TYPE_CHECKING:
     from dltrain.zoo import ModelCost
@@ -46,16 +46,14 @@ def models(
 
     Example: dltrain models --input 3x224x224 --outputs 1000
     """
-    from dltrain.cli.scripts import written  # noqa: PLC0415 - the models take time to import
+    from dltrain.cli.scripts import listed  # noqa: PLC0415 - the models take time to import
     from dltrain.zoo import model_costs  # noqa: PLC0415
 
     costs = model_costs(shape_of(shape), outputs)
     if output is None:
         typer.echo(models_table(costs))
-    elif output is Format.NAME:
-        typer.echo("\n".join(cost.name for cost in costs))
     else:
-        typer.echo(written([cost.to_dict() for cost in costs], output))
+        typer.echo(listed([cost.name for cost in costs], [cost.to_dict() for cost in costs], output))
 
 
 def models_table(costs: Sequence[ModelCost]) -> str:
@@ -99,16 +97,14 @@ def transforms(output: Output = None) -> None:
     """
     from dltrain.api.crd import model_schema  # noqa: PLC0415 - the models take time to import
     from dltrain.api.data import Data  # noqa: PLC0415
-    from dltrain.cli.scripts import written  # noqa: PLC0415
+    from dltrain.cli.scripts import listed  # noqa: PLC0415
 
     data = model_schema(Data)["properties"]
     kinds = {kind: data[kind]["items"]["properties"] for kind in ("transforms", "augment")}
     if output is None:
         typer.echo("\n".join(steps_lines(kinds)))
-    elif output is Format.NAME:
-        typer.echo("\n".join(name for steps in kinds.values() for name in steps))
     else:
-        typer.echo(written(kinds, output))
+        typer.echo(listed([name for steps in kinds.values() for name in steps], kinds, output))
 
 
 def steps_lines(kinds: dict[str, dict[str, Any]]) -> Iterator[str]:

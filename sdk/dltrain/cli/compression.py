@@ -7,8 +7,6 @@ from typing import Final
 
 from dltrain.api.status import CompressionRow
 
-SHOWN_BATCH: Final = 8
-"""The latency that is shown: of this batch, on one thread."""
 ABSENT: Final = "-"
 
 
@@ -57,9 +55,7 @@ def line_of(row: CompressionRow, metric: str) -> tuple[str, ...]:
 
 def latency_text(row: CompressionRow) -> str:
     """The median latency that is shown."""
-    found = (each for each in row.latencies if (each.batch, each.threads) == (SHOWN_BATCH, 1))
-    shown = next(found, None)
-    return ABSENT if shown is None else f"{shown.p50_milliseconds:.3g} ms"
+    return ABSENT if row.judged is None else f"{row.judged.p50_milliseconds:.3g} ms"
 
 
 def size_text(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +23,24 @@ def written(value: Any, form: Format | DataFormat) -> str:
     return dump(value).rstrip() if form == Format.YAML else json.dumps(value, indent=2)
 
 
+def listed(names: Iterable[str], value: Any, form: Format) -> str:
+    """Things as plain values, or their names, one a line."""
+    return "\n".join(names) if form is Format.NAME else written(value, form)
+
+
 def jobs_for_scripts(jobs: Sequence[DLTrainJob], form: Format) -> str:
     """Jobs as a list, or their names, one a line."""
-    if form is Format.NAME:
-        return "\n".join(job.name for job in jobs)
-    return written([job.to_dict() for job in jobs], form)
+    return listed([job.name for job in jobs], [job.to_dict() for job in jobs], form)
 
 
 def job_for_scripts(job: DLTrainJob, form: Format) -> str:
     """One job, or its name."""
-    return job.name if form is Format.NAME else written(job.to_dict(), form)
+    return listed([job.name], job.to_dict(), form)
 
 
 def files_for_scripts(files: Sequence[StoredFile], form: Format) -> str:
     """Stored files with their sizes in bytes, or their names, one a line."""
-    if form is Format.NAME:
-        return "\n".join(file.name for file in files)
-    return written([asdict(file) for file in files], form)
+    return listed([file.name for file in files], [asdict(file) for file in files], form)
 
 
 def findings_for_scripts(findings: Sequence[Finding]) -> list[dict[str, str]]:

@@ -29,7 +29,7 @@ def restore(
         CheckpointError: the newest checkpoint is of another training.
     """
     found = memory.find() if memory is not None else None
-    steps = communicator.exchange([found.step if found else NOTHING] * communicator.size)
+    steps = communicator.team.gather(found.step if found else NOTHING)
     newest = max(steps)
     stored = communicator.from_first(from_storage(state, communicator, checkpoints, newest))
     root = 0 if stored > newest else steps.index(newest)

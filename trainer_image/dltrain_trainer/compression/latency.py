@@ -11,13 +11,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dltrain.api.status import Latency
+from dltrain.api.status import JUDGED, Latency
 from dltrain_trainer.compression.hardware import processor
 from dltrain_trainer.export.graph import run, session
 
 BATCHES: Final = (1, 8, 32)
-JUDGED: Final = (8, 1)
-"""The batch and the threads of the speed-up that the gate asks for."""
 WARM_UP: Final = 3
 LEAST: Final = 15
 MOST: Final = 400

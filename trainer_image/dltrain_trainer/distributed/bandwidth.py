@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ import torch
 from dltrain.api.progress import Bandwidth
 from dltrain_trainer.distributed.communicator import Communicator
 
-Part = TypeVar("Part")
 SMALL_BYTES: Final = 1 << 20
 LARGE_BYTES: Final = 16 << 20
 PATIENCE_SECONDS: Final = 0.1
@@ -37,7 +36,7 @@ def measure(communicator: Communicator, device: torch.device, host: str) -> Band
     if communicator.from_first(int(seconds < PATIENCE_SECONDS)):
         size = LARGE_BYTES
         seconds = allreduce_seconds(communicator, device, size)
-    hosts = gather(communicator, host if communicator.local_rank == 0 else "")
+    hosts = communicator.team.gather(host if communicator.local_rank == 0 else "")
     leaders = [rank for rank, name in enumerate(hosts) if name]
     best = {hosts[rank]: speed for rank, speed in pair_speeds(communicator, leaders, size).items()}
     return Bandwidth(
@@ -79,7 +78,7 @@ def pair_speeds(communicator: Communicator, leaders: Sequence[int], size: int) -
             began = time.perf_counter()
             communicator.swap(values, leaders[partner or 0])
             best = max(best, 2 * size / (time.perf_counter() - began))
-    speeds = gather(communicator, best)
+    speeds = communicator.team.gather(best)
     return {rank: speeds[rank] for rank in leaders}
 
 
@@ -99,11 +98,6 @@ def partner_of(place: int, machines: int, number: int) -> int | None:
     shifted = (place - number) % machines
     other = shifted ^ 1
     return (other + number) % machines if other < machines else None
-
-
-def gather(communicator: Communicator, own: Part) -> list[Part]:
-    """What each rank has, in the order of the ranks."""
-    return communicator.exchange([own] * communicator.size)
 
 
 def bus_bandwidth(size: int, seconds: float, ranks: int) -> float:

@@ -10,8 +10,6 @@ from dltrain_trainer.report.charts import Axis, Caption, Chart, Series, Table, l
 from dltrain_trainer.report.metrics import label_of, text_of
 from dltrain_trainer.report.scales import number, percent
 
-SHOWN_BATCH: Final = 8
-"""The latency that is shown: of this batch, on one thread."""
 HEAD: Final = ("step", "outcome", "metric", "agreement", "parameters", "kilobytes", "ms, batch 8", "speed-up")
 
 
@@ -54,7 +52,8 @@ def cost_chart(
 
 def latency(row: CompressionRow) -> float:
     """The median milliseconds of the latency that is shown."""
-    return next(one.p50_milliseconds for one in row.latencies if (one.batch, one.threads) == (SHOWN_BATCH, 1))
+    assert row.judged is not None, "it was measured"
+    return row.judged.p50_milliseconds
 
 
 def kilobytes(row: CompressionRow) -> float:

@@ -131,7 +131,7 @@ def look_at_ranks(run: Run, done: Epoch) -> None:
     """Tell what every rank has used in an epoch, and which have held the others up; every rank calls this."""
     assert done.time is not None, "it has just been timed"
     own = usage_of(run.communicator.rank, done.time.compute, run.device)
-    ranks = run.communicator.exchange([own] * run.communicator.size)
+    ranks = run.communicator.team.gather(own)
     run.progress.ranks = tuple(ranks[:MAX_RANKS])
     found = stragglers_among([each.compute_seconds for each in ranks])
     run.progress.stragglers = found

@@ -66,7 +66,7 @@ class MetricsLog:
     def deliver(self) -> None:
         """Let the storage take what was recorded, if it does in a while."""
         with suppress(CheckpointError):  # close tells of what is lost
-            patiently(self._deliver_named)
+            patiently(self._path, self._deliver)
 
     def close(self) -> None:
         """Nothing more is recorded."""
@@ -105,10 +105,6 @@ class MetricsLog:
             self._file = self._open()
         while self._pending:
             del self._pending[: self._file.write(self._pending)]
-
-    def _deliver_named(self) -> None:
-        with storage_errors(self._path):
-            self._deliver()
 
     def _make_durable(self) -> None:
         self._deliver()
