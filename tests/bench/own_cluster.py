@@ -60,7 +60,7 @@ def build_all() -> str:
     install_packages()
     build_programs(cluster.state)
     with cluster.locked():
-        build_images(cluster.state)
+        build_images(cluster.state, in_use=bool(cluster.nodes))
         return mpi_operator.prepare(cluster.state)
 
 

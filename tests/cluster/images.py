@@ -47,8 +47,14 @@ TRAINER: Final = Image(
 )
 
 
-def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER)) -> None:
-    """Build the images whose sources have changed, in this order; they reach nodes at the next `up`."""
+def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER), *, in_use: bool) -> None:
+    """Build the images whose sources have changed, in this order; they reach nodes at the next `up`.
+
+    Args:
+        state: the folder of the cluster.
+        images: which.
+        in_use: whether there are nodes, which use the store's files: then nothing is removed from it.
+    """
     store = Store(state)
     stale = [image for image in images if not is_current(store, image)]
     if not stale:
@@ -63,6 +69,8 @@ def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER)) -> 
             timed(image.name, lambda: build(state, image, base, socket))  # noqa: B023
             stamp(store, image).write_text(fingerprint)
             print(*layers_of(store.blobs, digest_in(build_log(state, image).read_text())), sep="\n")
+        if not in_use:
+            timed("what no image needs", lambda: store.collect(machine, socket))
         print(call(*ctr(state, machine, "images", "list", f"name!={PAUSE_IMAGE}")), end="")
 
 

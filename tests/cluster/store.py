@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import settings
-from tests.cluster.host import wait_for
+from tests.cluster.host import call, wait_for
 from tests.cluster.machine import Machine
 
-GC_MEGABYTES = "8000,4000,24000"
-"""What buildkit keeps of earlier builds: at least, leaving free, at most; one trainer image has 6 GB of libraries."""
+CACHE_MEGABYTES = "16000"
+"""What buildkit keeps of earlier builds, at most; one trainer image has 6 GB of libraries."""
 
 
 class Store:
@@ -55,13 +55,30 @@ class Store:
             *("--oci-worker=false", "--containerd-worker=true"),
             *("--containerd-worker-addr", "/run/containerd/containerd.sock"),
             *("--containerd-worker-namespace", "k8s.io", "--containerd-worker-net=host"),
-            *("--containerd-worker-gc", "--containerd-worker-gc-keepstorage", GC_MEGABYTES),
+            "--containerd-worker-gc=false",  # `collect` does
             *("--allow-insecure-entitlement", "network.host"),
             *("--addr", "unix:///run/buildkit.sock", "--root", "/var/lib/buildkit"),
         )
         socket = Path(f"/proc/{machine.init}/root/run/buildkit.sock")
         wait_for("buildkit", socket.is_socket)
         return socket
+
+    def collect(self, machine: Machine, socket: Path) -> None:
+        """Free what no image and none of the latest builds needs; no node may use the store's snapshots meanwhile.
+
+        Nothing of this happens by itself: containerd's CRI remembers every image that a name ever had by its digest,
+        BuildKit waits for a quiet minute, and containerd must not collect below running nodes.
+        """
+        ctr, binaries = self._ctr, self._state / "bin"
+        if unnamed := without_name(machine.run(*ctr, "images", "list")):
+            machine.run(*ctr, "images", "remove", *unnamed)
+        call(binaries / "buildctl", "--addr", f"unix://{socket}", "prune", "--keep-storage", CACHE_MEGABYTES)
+        machine.run(*ctr, "leases", "create", "--id", "collect")
+        machine.run(*ctr, "leases", "delete", "--sync", "collect")  # containerd has collected when it returns
+
+    @property
+    def _ctr(self) -> tuple[Path | str, ...]:
+        return (self._state / "bin" / "ctr", "-n", "k8s.io")
 
     def seed(self, node: Machine) -> None:
         """Give a new node the store's images without copying them.
@@ -81,3 +98,10 @@ class Store:
                 folders.clear()
             for name in files:
                 (shutil.copyfile if name.endswith(".db") else os.link)(Path(folder, name), there / name)
+
+
+def without_name(listing: str) -> list[str]:
+    """The entries of `ctr images list` that only a digest refers to, and no name."""
+    rows = [line.split()[::2][:2] for line in listing.splitlines()[1:]]
+    named = {digest for reference, digest in rows if not reference.startswith("sha256:")}
+    return [reference for reference, digest in rows if reference.startswith("sha256:") and digest not in named]

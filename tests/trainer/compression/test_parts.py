@@ -13,6 +13,7 @@ from dltrain_trainer.compression.batch_norm import recalibrate
 from dltrain_trainer.compression.distillation import Taught, soft_loss
 from dltrain_trainer.compression.edits import apply_edits, from_dicts
 from dltrain_trainer.training.losses import cross_entropy
+from dltrain_trainer.training.precision import casting
 
 
 @pytest.mark.parametrize(
@@ -69,13 +70,20 @@ def test_a_student_that_answers_as_its_teacher_has_no_gradient(task: Any) -> Non
     assert torch.allclose(outputs.grad, torch.zeros_like(TEACHER), atol=1e-6)
 
 
-def test_the_teacher_sees_the_student_s_batch_and_both_losses_are_weighted() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_teacher_sees_the_student_s_batch_in_the_job_s_precision_and_both_losses_are_weighted(
+    precision: str,
+) -> None:
     teacher, student = nn.Linear(3, 2), nn.Linear(3, 2)
-    loss = Taught(teacher, 2.0, 0.25, "classification", cross_entropy)
+    cast = casting(precision, torch.device("cpu"))
+    loss = Taught(teacher, 2.0, 0.25, "classification", cross_entropy, cast)
     batch, targets = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
     end = loss.watched(student)
     outputs = student(batch)
-    soft = soft_loss(outputs, teacher(batch), "classification", 2.0)
-    assert torch.allclose(loss(outputs, targets), 0.75 * cross_entropy(outputs, targets) + 0.25 * soft)
+    with cast():
+        taught = teacher(batch)
+    assert taught.dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    soft = soft_loss(outputs, taught, "classification", 2.0)
+    assert torch.equal(loss(outputs, targets), 0.75 * cross_entropy(outputs, targets) + 0.25 * soft)
     end()
     assert not student._forward_pre_hooks

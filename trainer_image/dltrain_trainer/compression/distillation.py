@@ -14,6 +14,7 @@ from dltrain.api.compress import Distill
 from dltrain.api.data import Task
 from dltrain_trainer.compression.subject import Inputs, Subject, checked
 from dltrain_trainer.models.blueprint import Blueprint
+from dltrain_trainer.training.convolutions import Casting
 from dltrain_trainer.training.losses import Loss
 
 
@@ -65,7 +66,9 @@ class Taught:
     A loss sees outputs and targets only: the batch that they belong to is noted when the student is called.
     """
 
-    def __init__(self, teacher: nn.Module, temperature: float, weight: float, task: Task, loss: Loss) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - one place makes it
+        self, teacher: nn.Module, temperature: float, weight: float, task: Task, loss: Loss, cast: Casting
+    ) -> None:
         """The loss.
 
         Args:
@@ -74,7 +77,9 @@ class Taught:
             weight: how much the teacher's answers count.
             task: what the outputs are.
             loss: for the right answers, as a sum over samples.
+            cast: what the teacher's forward pass runs in.
         """
+        self.cast = cast
         self.teacher, self.temperature, self.weight = teacher.eval(), temperature, weight
         self.task, self.loss = task, loss
         self._batch: Tensor | None = None
@@ -90,7 +95,7 @@ class Taught:
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(1 - w) loss(outputs, targets) + w soft_loss(outputs, teacher(batch))."""
         assert self._batch is not None, "watched(student) comes first"
-        with torch.no_grad():
+        with torch.no_grad(), self.cast():
             taught = self.teacher(self._batch)
         soft = soft_loss(outputs, taught, self.task, self.temperature)
         return (1 - self.weight) * self.loss(outputs, targets) + self.weight * soft

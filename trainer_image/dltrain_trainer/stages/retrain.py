@@ -21,7 +21,7 @@ from dltrain_trainer.export.artifact import Artifact, load
 from dltrain_trainer.export.stored import model_from_bucket
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.train import feed_of, loss_of, sampler_of, waits_of
-from dltrain_trainer.training.learner import make_learner
+from dltrain_trainer.training.learner import forward_context, make_learner
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss
 from dltrain_trainer.training.observer import TrainingObserver
@@ -94,8 +94,7 @@ def fine_tuner(run: Run, settings: Compress) -> Callable[[nn.Module, int], None]
     def tune(model: nn.Module, epochs: int) -> None:
         train = shortened(run.pipeline.train, epochs, settings.fine_tune_rate)
         if settings.fine_tune_teacher:
-            taught = Taught(run.artifact.model, TEMPERATURE, TEACHER_WEIGHT, run.data.dataset.task, loss_of(run))
-            follow(run, model, taught, train)
+            follow(run, model, run.artifact.model, TEMPERATURE, TEACHER_WEIGHT, train)
         else:
             retrain(run, model, train, loss_of(run))
 
@@ -115,12 +114,16 @@ def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> No
         CompressionError: the teacher that the step names cannot be had, or is not for these samples.
     """
     teacher = trained if spec.teacher is None else fetched(run, spec.teacher).model.to(run.device)
-    taught = Taught(teacher, spec.temperature, spec.weight, run.data.dataset.task, loss_of(run))
-    follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
+    train = shortened(run.pipeline.train, spec.epochs, 1.0)
+    follow(run, student, teacher, spec.temperature, spec.weight, train)
 
 
-def follow(run: Run, student: nn.Module, taught: Taught, train: Train) -> None:
+def follow(  # noqa: PLR0913, PLR0917 - the two models and how
+    run: Run, student: nn.Module, teacher: nn.Module, temperature: float, weight: float, train: Train
+) -> None:
     """Train a model in place, with a loss that asks a teacher about each batch."""
+    cast = forward_context(teacher, run.precision)
+    taught = Taught(teacher, temperature, weight, run.data.dataset.task, loss_of(run), cast)
     stop = taught.watched(student)
     try:
         retrain(run, student, train, taught)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +12,7 @@ from dltrain_trainer.distributed.batch_norm import synchronize_batch_norms
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.distributed.compressors import compressor_of
 from dltrain_trainer.distributed.gradients import Gradients
-from dltrain_trainer.training.convolutions import few_pixels
+from dltrain_trainer.training.convolutions import Casting, few_pixels
 from dltrain_trainer.training.ema import Shadow
 from dltrain_trainer.training.groups import parts_of
 from dltrain_trainer.training.loss_scale import LossScale
@@ -31,8 +29,8 @@ class Learner:
     forward: Callable[[Tensor], Tensor]
     """What runs the model."""
     loss: Loss
-    cast: Callable[[], AbstractContextManager[Any]]
-    """What the model and the loss run in."""
+    cast: Casting
+    """What the model runs in."""
     gradients: Gradients
     optimizer: Optimizer
     train: Train
@@ -68,16 +66,12 @@ def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Commu
     synchronized = communication.sync_batch_norm and communicator.size > 1
     if synchronized:
         synchronize_batch_norms(model, communicator)
-    device = next(model.parameters()).device
     has_penalty = settings.l1 > 0 or settings.l2 > 0
-    cast = casting(precision, device)
-    if precision != "fp16" and device.type == "cpu" and not train.compile:
-        cast = few_pixels(model, cast)
     return Learner(
         model=model,
         forward=compiled(model, compile_it=train.compile),
         loss=loss,
-        cast=cast,
+        cast=forward_context(model, precision, compiles=train.compile),
         gradients=Gradients(
             model.parameters(),
             communicator,
@@ -91,3 +85,17 @@ def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Commu
         average=Shadow(model, "ema") if train.ema else None,
         always_runs=synchronized,
     )
+
+
+def forward_context(model: nn.Module, precision: str, *, compiles: bool = False) -> Casting:
+    """What a model's forward pass runs in, made anew for each.
+
+    Args:
+        model: on its device.
+        precision: fp32, bf16 or fp16, from `choose_precision`.
+        compiles: whether `torch.compile` chooses how convolutions are computed.
+    """
+    device = next(model.parameters()).device
+    cast = casting(precision, device)
+    fast = precision != "fp16" and device.type == "cpu" and not compiles
+    return few_pixels(model, cast) if fast else cast
