@@ -92,7 +92,7 @@ lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock
 
 faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (an hour)
-	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q --timeout=3600 tests/faults
+	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q -s --timeout=3600 tests/faults
 
 schedules: install  ## Break network, clock and machines of simulated groups in 5,000 random schedules (minutes)
 	SCHEDULES=5000 $(RUN)pytest -q --timeout=3600 tests/agent/test_simulation.py

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dltrain import names
 from dltrain.errors import UnavailableError
 from dltrain_operator.answers import StaleError
-from dltrain_operator.apply import Cluster
 from dltrain_operator.records import Object
 from tests.faults.invariants import Judge
+from tests.faults.world import World
 
 EVENT_FAULTS: Final = ("dropped event", "delayed kind", "duplicated event", "410", "stale restart")
 
@@ -39,7 +38,7 @@ FAULTS: Final = (*BEFORE, *AFTER, *EVENT_FAULTS)
 class Proxy:
     """A connection to the API server whose writes fail as planned."""
 
-    cluster: Cluster
+    world: World
     judge: Judge
     faults: Mapping[int, str]
     """The number of a write -> what goes wrong with it, or with what the watches tell of it."""
@@ -49,20 +48,26 @@ class Proxy:
 
     async def create(self, manifest: dict[str, Any]) -> Object:
         """Create an object, perhaps."""
-        return await self._write(manifest, lambda: self.cluster.create(manifest))
+        return await self._write(manifest, lambda: self.world.cluster.create(manifest))
 
     async def apply(self, manifest: dict[str, Any], subresource: str = "") -> Object:
         """Apply an object, perhaps."""
-        return await self._write(manifest, lambda: self.cluster.apply(manifest, subresource))
+        return await self._write(manifest, lambda: self.world.cluster.apply(manifest, subresource))
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> Object:
         """Delete an object, perhaps."""
         self.judge.deletes(kind, name, uid)
-        return await self._write(None, lambda: self.cluster.delete(kind, namespace, name, uid, force=force))
+
+        async def send() -> Object:
+            answer = await self.world.cluster.delete(kind, namespace, name, uid, force=force)
+            await self.world.note_deletion({"kind": kind, "metadata": {"name": name, "uid": uid}})
+            return answer
+
+        return await self._write(None, send)
 
     def pages(self, kind: str, namespace: str, selector: str) -> Any:
         """Lists are not disturbed."""
-        return self.cluster.pages(kind, namespace, selector)
+        return self.world.cluster.pages(kind, namespace, selector)
 
     async def _write(self, manifest: dict[str, Any] | None, send: Callable[[], Awaitable[Object]]) -> Object:
         if manifest is not None and manifest["kind"] == "Event":
@@ -74,7 +79,8 @@ class Proxy:
         fail_if(BEFORE.get(fault))
         answer = await send()
         if manifest is not None:
-            self.judge.wrote(answer if manifest["kind"] != names.KIND else {**answer, "kind": names.KIND})
+            self.judge.wrote(answer)
+            self.world.note(answer)
         fail_if(AFTER.get(fault))
         return answer
 

@@ -91,8 +91,8 @@ class Rehearsal:
         """
         world = self._world
         await world.submit()
-        self.judge = Judge(str((await world.job())["metadata"]["uid"]))
-        self.proxy = Proxy(world.cluster, self.judge, self._faults)
+        self.judge = Judge(str(world.job["metadata"]["uid"]))
+        self.proxy = Proxy(world, self.judge, self._faults)
         await self._restart()
         stages: list[tuple[Callable[[], Awaitable[None]], ...]] = [
             (),
@@ -108,6 +108,7 @@ class Rehearsal:
             for event in events:
                 await event()
             await self._settle()
+        await world.check()
         if self.judge.terminal != "Succeeded":
             self.judge.violations.append("the job comes to its end")
         return self.judge.violations, self.proxy.writes
@@ -119,7 +120,6 @@ class Rehearsal:
     async def _settle(self) -> None:
         """Tell the operator what has changed and let it act, until nothing changes any more."""
         for _ in range(ROUNDS):
-            await self._world.look()
             told = await self._tell()
             before = self.proxy.writes
             failed = await self._act()
@@ -127,8 +127,8 @@ class Rehearsal:
                 break
         else:
             self.judge.violations.append("the operator comes to rest")
-        self.judge.settled(await self._world.job(), await self._world.workers())
-        if not await self._world.stranger_is_untouched():
+        self.judge.settled(self._world.job, self._world.workers)
+        if not self._world.stranger_is_untouched:
             self.judge.violations.append("no write to an object that is not ours")
 
     async def _act(self) -> bool:
