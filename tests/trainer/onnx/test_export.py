@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnxruntime.quantization import quantize_static
 from torch import Tensor, nn
 
+from dltrain_trainer.compression.calibration import Batches
+from dltrain_trainer.compression.int8 import foreign_errors
 from dltrain_trainer.data.transforms.affine import Affine
 from dltrain_trainer.data.transforms.color import Color
 from dltrain_trainer.data.transforms.contrast import Stretch
@@ -63,6 +67,20 @@ def test_a_stranger_with_only_onnxruntime_and_numpy_gets_the_predictions_of_ever
 def test_the_difference_and_the_opset_are_stated(case: str) -> None:
     assert exported(case).max_difference < 1e-4
     assert exported(case).opset == 21
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_each_set_of_operators_is_imported_once(case: str) -> None:
+    found = [entry.domain for entry in onnx.load_from_string(exported(case).content).opset_import]
+    assert len(found) == len(set(found))
+
+
+def test_onnx_runtime_s_own_tool_quantises_an_exported_file(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.onnx", tmp_path / "after.onnx"
+    before.write_bytes(exported("cnn").content)
+    with foreign_errors():
+        quantize_static(str(before), str(after), Batches(raw_of("cnn").numpy()))
+    assert after.stat().st_size < before.stat().st_size
 
 
 UNIT = Affine([0.0], [1 / 255], 2)

@@ -125,6 +125,9 @@ def join(before: onnx.ModelProto, after: onnx.ModelProto) -> onnx.ModelProto:
     for graph in (first, second):
         del graph.metadata_props[:]
     joined = compose.merge_models(first, second, io_map=[(OUTPUT, INPUT)], prefix1="preprocessing/", prefix2="model/")
+    versions = {entry.domain: entry.version for entry in joined.opset_import}  # each twice: others refuse that
+    del joined.opset_import[:]
+    joined.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
     rename(joined.graph, f"preprocessing/{INPUT}", INPUT)
     rename(joined.graph, f"model/{OUTPUT}", OUTPUT)
     for value in (*joined.graph.input, *joined.graph.output):
