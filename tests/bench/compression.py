@@ -1,8 +1,8 @@
 """The example that compresses ResNet-18, beside ONNX Runtime's own quantisation of the same model.
 
 BENCH_FOLDER=FOLDER looks at a finished run of the example (or of a job like it) instead of running it, which takes
-hours without a GPU.  The trained model in fp32, what was made of it, and what `quantize_static` makes of it with its
-defaults are run in turns: batch 8, one thread.
+hours without a GPU.  The trained model in fp32, what was made of it, and what `quantize_static` with its defaults
+makes of the model before its int8 are run in turns: batch 8, one thread.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def run(folder: Path) -> Iterator[Figure]:
     pipeline = load_job(EXAMPLES / NAME / "job.yaml").spec.pipeline
     assert pipeline is not None, "the example is a pipeline"
     dataset = load_data(pipeline.data).dataset
-    original, ours = trained(folder, dataset.test), compressed(folder, dataset.test)
-    peer = default_int8(original, dataset.train, dataset.test)
+    original, ours = exported(folder / "compression" / "original", dataset.test), compressed(folder, dataset.test)
+    peer = default_int8(exported(folder, dataset.test), dataset.train, dataset.test)
     raw = dataset.test.inputs[: JUDGED[0]].numpy()
     rows = json.loads((folder / "results.json").read_text())["compression"]
     where = rows[0].get("processor", "")
@@ -90,7 +90,7 @@ def run(folder: Path) -> Iterator[Figure]:
     drop = 100 * (original.accuracy - ours.accuracy)
     told = f"test split; {original.accuracy:.4f} before, {ours.accuracy:.4f} after"
     yield single("compression/accuracy-lost", "points", drop, target=Target(0.5), note=told)
-    beside = "peer: quantize_static with its defaults, of the same trained model"
+    beside = "peer: quantize_static with its defaults, of the same model before its int8"
     yield single(
         "compression/speed-up-over-quantize-static", "x", speedup(peer, ours, raw), target=Target(1, ">="), note=beside
     )
@@ -99,9 +99,9 @@ def run(folder: Path) -> Iterator[Figure]:
     yield single("compression/accuracy-over-quantize-static", "points", gain, target=Target(0, ">="), note=told)
 
 
-def trained(folder: Path, test: Split) -> Graph:
-    """The trained model in fp32."""
-    artifact = load(folder / "compression" / "original")
+def exported(folder: Path, test: Split) -> Graph:
+    """A model in fp32: the trained one, or what the compression had come to before int8."""
+    artifact = load(folder)
     content = export_onnx(artifact.model, artifact.preprocessing, test.inputs[:64]).content
     return Graph(content, accuracy(content, test))
 
@@ -113,7 +113,7 @@ def compressed(folder: Path, test: Split) -> Graph:
 
 
 def default_int8(original: Graph, train: Split, test: Split) -> Graph:
-    """What `quantize_static` makes of the trained model with its defaults, calibrated on as many samples."""
+    """What `quantize_static` makes of a model with its defaults, calibrated on as many samples."""
     samples = train.inputs[calibration_indices(len(train), CALIBRATION, seed=1)].numpy()
     with tempfile.TemporaryDirectory() as name, foreign_errors():
         before, after = Path(name, "before.onnx"), Path(name, "after.onnx")
