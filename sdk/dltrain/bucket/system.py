@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 from dltrain.api.storage import S3
@@ -28,17 +30,39 @@ def s3_system(settings: S3 | None = None) -> Any:
         MissingSoftwareError: the library for it is missing.
     """
     require("s3://", "s3fs")
-    import s3fs  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
-
     wanted = settings or S3()
     client = {"region_name": wanted.region} if wanted.region else {}
-    return s3fs.S3FileSystem(
+    return system_class()(
         endpoint_url=wanted.endpoint,
         client_kwargs=client,
         config_kwargs=dict(CONFIGURATION),
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+
+
+@cache
+def system_class() -> Any:
+    """The library's file system, but for who closes its connections when nobody needs it any more."""
+    import s3fs  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
+
+    class System(s3fs.S3FileSystem):  # type: ignore[misc]  # the library ships no types
+        @staticmethod
+        def close_session(loop: asyncio.AbstractEventLoop | None, client: Any) -> None:
+            """Close the connections in the event loop that they live in.
+
+            The library does it in the one that happens to run where the garbage is collected: a caller's, which ends
+            before it is done.
+            """
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                s3fs.S3FileSystem.close_session(loop, client)
+            else:
+                if loop is not None and loop.is_running():
+                    asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), loop)
+
+    return System
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
