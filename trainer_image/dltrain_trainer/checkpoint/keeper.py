@@ -160,8 +160,8 @@ class Keeper:
         return wish
 
     def _snapshot(self, state: TrainingState) -> None:
+        self.before_keeping()  # what it puts on record would be put there without a snapshot, too: it is no cost of one
         began = time.monotonic()
-        self.before_keeping()
         if self._holds(state):
             self.memory.take(state.tensors(), state.step, self._writer.busy)
         self._pace = self._pace.took(began, time.monotonic())
