@@ -28,11 +28,11 @@ JOBS: Final = "/apis/kubeflow.org/v2beta1/mpijobs"
 ROLE: Final = "training.kubeflow.org/job-role"
 
 
-def prepare(state: Path) -> str:
+def prepare(cluster: Cluster) -> str:
     """Build its controller and the image of its pods; why that failed, or nothing if it did not."""
     try:
-        build_programs(state, (MODULE,))
-        build_images(state, (IMAGE,))
+        build_programs(cluster.state, (MODULE,))
+        build_images(cluster, (IMAGE,))
     except ClusterFailure as failure:
         return f"{PROGRAM} {MODULE.version} could not be built here: {str(failure).splitlines()[-1]}"
     return ""

@@ -60,8 +60,8 @@ def build_all() -> str:
     install_packages()
     build_programs(cluster.state)
     with cluster.locked():
-        build_images(cluster.state, in_use=bool(cluster.nodes))
-        return mpi_operator.prepare(cluster.state)
+        build_images(cluster)
+        return mpi_operator.prepare(cluster)
 
 
 @contextmanager

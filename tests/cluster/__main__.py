@@ -63,14 +63,14 @@ def prepare(cluster: Cluster) -> None:
     install_packages()
     build_programs(cluster.state, (*MODULES, *TOOLS))
     with cluster.locked():
-        build_images(cluster.state, in_use=bool(cluster.nodes))
+        build_images(cluster)
 
 
 def change(cluster: Cluster, given: argparse.Namespace) -> None:
     """Change the cluster."""
     match given.command:
         case "images":
-            build_images(cluster.state, in_use=bool(cluster.nodes))
+            build_images(cluster)
         case "up":
             cluster.up(given.nodes, given.gpus)
             print(f"export KUBECONFIG={cluster.kubeconfig}")

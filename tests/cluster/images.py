@@ -16,9 +16,9 @@ from trainer_image.horovod_wheel import find_wheel, wheel_folder
 
 from tests.cluster.archives import oci_layout
 from tests.cluster.build import PAUSE_IMAGE
+from tests.cluster.cluster import Cluster
 from tests.cluster.host import ClusterFailure, call, timed
 from tests.cluster.layers import digest_in, layers_of
-from tests.cluster.machine import Machine
 from tests.cluster.store import Store
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -47,31 +47,25 @@ TRAINER: Final = Image(
 )
 
 
-def build_images(state: Path, images: Sequence[Image] = (OPERATOR, TRAINER), *, in_use: bool) -> None:
-    """Build the images whose sources have changed, in this order; they reach nodes at the next `up`.
-
-    Args:
-        state: the folder of the cluster.
-        images: which.
-        in_use: whether there are nodes, which use the store's files: then nothing is removed from it.
-    """
-    store = Store(state)
+def build_images(cluster: Cluster, images: Sequence[Image] = (OPERATOR, TRAINER)) -> None:
+    """Build the images whose sources have changed, in this order; they reach nodes at the next `up`."""
+    state, store = cluster.state, cluster.store
     stale = [image for image in images if not is_current(store, image)]
     if not stale:
         print("images: up to date")
         return
     base = base_layout(state)
     with store.running() as machine:
-        call(*ctr(state, machine, "images", "import", state / "bin" / "pause.tar"))
+        machine.ctr("images", "import", state / "bin" / "pause.tar")
         socket = store.start_buildkit(machine)
         for image in stale:
             fingerprint = content_hash(image.sources)
             timed(image.name, lambda: build(state, image, base, socket))  # noqa: B023
             stamp(store, image).write_text(fingerprint)
             print(*layers_of(store.blobs, digest_in(build_log(state, image).read_text())), sep="\n")
-        if not in_use:
+        if not cluster.nodes:  # they use the store's files
             timed("what no image needs", lambda: store.collect(machine, socket))
-        print(call(*ctr(state, machine, "images", "list", f"name!={PAUSE_IMAGE}")), end="")
+        print(machine.ctr("images", "list", f"name!={PAUSE_IMAGE}"), end="")
 
 
 def missing_images(state: Path) -> str | None:
@@ -79,11 +73,6 @@ def missing_images(state: Path) -> str | None:
     store = Store(state)
     stale = [image.name for image in (OPERATOR, TRAINER) if not is_current(store, image)]
     return f"{', '.join(stale)} must be built: make image" if stale else None
-
-
-def ctr(state: Path, machine: Machine, *arguments: str | Path) -> list[str]:
-    """A command line of containerd's client inside a machine."""
-    return machine.command(state / "bin" / "ctr", "-n", "k8s.io", *arguments)
 
 
 def is_current(store: Store, image: Image) -> bool:

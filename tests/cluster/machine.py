@@ -86,6 +86,10 @@ class Machine:
         """Run a command inside the machine; its output."""
         return call(*self.command(*command), check=check)
 
+    def ctr(self, *arguments: str | Path) -> str:
+        """Run containerd's client inside the machine, on what Kubernetes has there; its output."""
+        return self.run(self.state / "bin" / "ctr", "-n", "k8s.io", *arguments)
+
     def daemon(self, program: str, *arguments: str | Path, keep: bool = False) -> None:
         """Start one of the cluster's programs inside the machine, logging to its folder.
 

@@ -69,16 +69,11 @@ class Store:
         Nothing of this happens by itself: containerd's CRI remembers every image that a name ever had by its digest,
         BuildKit waits for a quiet minute, and containerd must not collect below running nodes.
         """
-        ctr, binaries = self._ctr, self._state / "bin"
-        if unnamed := without_name(machine.run(*ctr, "images", "list")):
-            machine.run(*ctr, "images", "remove", *unnamed)
-        call(binaries / "buildctl", "--addr", f"unix://{socket}", "prune", "--keep-storage", CACHE_MEGABYTES)
-        machine.run(*ctr, "leases", "create", "--id", "collect")
-        machine.run(*ctr, "leases", "delete", "--sync", "collect")  # containerd has collected when it returns
-
-    @property
-    def _ctr(self) -> tuple[Path | str, ...]:
-        return (self._state / "bin" / "ctr", "-n", "k8s.io")
+        if unnamed := without_name(machine.ctr("images", "list")):
+            machine.ctr("images", "remove", *unnamed)
+        call(self._state / "bin" / "buildctl", "--addr", f"unix://{socket}", "prune", "--keep-storage", CACHE_MEGABYTES)
+        machine.ctr("leases", "create", "--id", "collect")
+        machine.ctr("leases", "delete", "--sync", "collect")  # containerd has collected when it returns
 
     def seed(self, node: Machine) -> None:
         """Give a new node the store's images without copying them.
@@ -102,6 +97,6 @@ class Store:
 
 def without_name(listing: str) -> list[str]:
     """The entries of `ctr images list` that only a digest refers to, and no name."""
-    rows = [line.split()[::2][:2] for line in listing.splitlines()[1:]]
-    named = {digest for reference, digest in rows if not reference.startswith("sha256:")}
-    return [reference for reference, digest in rows if reference.startswith("sha256:") and digest not in named]
+    rows = [line.split()[:3] for line in listing.splitlines()[1:]]
+    named = {digest for reference, _, digest in rows if not reference.startswith("sha256:")}
+    return [reference for reference, _, digest in rows if reference.startswith("sha256:") and digest not in named]

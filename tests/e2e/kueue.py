@@ -16,7 +16,6 @@ from tests.cluster.archives import image_archive
 from tests.cluster.build import download
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import call, wait_for
-from tests.cluster.images import ctr
 from tests.cluster.versions import KUEUE
 from tests.e2e.live import Live
 
@@ -80,7 +79,7 @@ def load_image(cluster: Cluster, folder: Path) -> None:
     archive = folder / "kueue.tar"
     archive.write_bytes(image_archive(f"{IMAGE}:{KUEUE.version}", "/manager", program("kueue").read_bytes()))
     for name in cluster.nodes:
-        call(*ctr(cluster.state, cluster.machine(name), "images", "import", archive))
+        cluster.machine(name).ctr("images", "import", archive)
 
 
 def flavor() -> dict[str, Any]:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -24,6 +23,8 @@ EVERY_WRITE = bool(os.environ.get("FAULT_EVERY_WRITE"))
 """`make faults` tries each fault with every write; otherwise each is tried with two of them, other ones for each."""
 PAIRS = int(os.environ.get("FAULT_PAIRS", "50"))
 """`make faults` tries 2,000."""
+TOGETHER = 8
+"""Runs at a time, each in a namespace of its own: the API server and this process keep a core each busy."""
 
 
 @pytest.fixture
@@ -42,11 +43,10 @@ async def played(server: ApiServer, admin: Cluster, make: Make, faults: dict[int
 async def violated(server: ApiServer, admin: Cluster, runs: Sequence[dict[int, str]]) -> dict[str, list[str]]:
     """The violations of those runs that had any, by their faults."""
     found: dict[str, list[str]] = {}
-    waiting = deque(enumerate(runs, 1))
+    waiting = iter(enumerate(runs, 1))
 
     async def work() -> None:
-        while waiting:
-            number, faults = waiting.popleft()
+        for number, faults in waiting:  # each takes what is next
             violations, _ = await played(server, admin, Ours, faults)
             if violations:
                 found[str(faults)] = violations
@@ -61,8 +61,6 @@ async def violated(server: ApiServer, admin: Cluster, runs: Sequence[dict[int, s
 
 WRITES = 20
 """Of the reference run."""
-TOGETHER = 8
-"""Runs at a time, each in a namespace of its own: the API server and this process keep a core each busy."""
 
 
 async def test_without_faults_nothing_is_violated(api_server: ApiServer, admin: Cluster) -> None:

@@ -81,10 +81,22 @@ class World:
         """Delete every pod of the job, as one who clears up does."""
         for pod in self.workers:
             try:
-                await self.cluster.delete("Pod", self.namespace, pod["metadata"]["name"], pod["metadata"]["uid"])
+                await self.delete("Pod", pod["metadata"]["name"], pod["metadata"]["uid"])
             except NotFoundError:
                 continue
-            await self.note_deletion(pod)
+
+    async def delete(self, kind: str, name: str, uid: str, *, force: bool = False) -> Object:
+        """Delete an object, and keep what that has left: nothing, or an object that waits for its kubelet."""
+        answer = await self.cluster.delete(kind, self.namespace, name, uid, force=force)
+        try:
+            left = await self.cluster.get(kind, self.namespace, name)
+        except NotFoundError:
+            left = None
+        if left is not None and left["metadata"]["uid"] == uid:
+            self.note(left)
+        elif (gone := self.known.pop(uid, None)) is not None:
+            self.backlog.append(("DELETED", gone))
+        return answer
 
     def note(self, written: Object) -> None:
         """Keep what a write has left; it becomes an event unless it changed nothing."""
@@ -93,18 +105,6 @@ class World:
         if kind in READERS and (old is None or version(old) != version(written)):
             self.known[uid] = written
             self.backlog.append(("ADDED" if old is None else "MODIFIED", written))
-
-    async def note_deletion(self, item: Object) -> None:
-        """Keep what a deletion has left: nothing, or an object that waits for its kubelet."""
-        metadata = item["metadata"]
-        try:
-            left = await self.cluster.get(item["kind"], self.namespace, metadata["name"])
-        except NotFoundError:
-            left = None
-        if left is not None and left["metadata"]["uid"] == metadata["uid"]:
-            self.note(left)
-        elif (gone := self.known.pop(metadata["uid"], None)) is not None:
-            self.backlog.append(("DELETED", gone))
 
     async def check(self) -> None:
         """Ask the API server whether all is as it was noted: the harness must not miss what it judges."""

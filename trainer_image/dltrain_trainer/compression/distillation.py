@@ -14,8 +14,8 @@ from dltrain.api.compress import Distill
 from dltrain.api.data import Task
 from dltrain_trainer.compression.subject import Inputs, Subject, checked
 from dltrain_trainer.models.blueprint import Blueprint
-from dltrain_trainer.training.convolutions import Casting
 from dltrain_trainer.training.losses import Loss
+from dltrain_trainer.training.precision import Casting
 
 
 def distill(subject: Subject, spec: Distill, inputs: Inputs) -> Subject:

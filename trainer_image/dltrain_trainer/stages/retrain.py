@@ -94,7 +94,7 @@ def fine_tuner(run: Run, settings: Compress) -> Callable[[nn.Module, int], None]
     def tune(model: nn.Module, epochs: int) -> None:
         train = shortened(run.pipeline.train, epochs, settings.fine_tune_rate)
         if settings.fine_tune_teacher:
-            follow(run, model, run.artifact.model, TEMPERATURE, TEACHER_WEIGHT, train)
+            follow(run, model, taught_by(run, run.artifact.model, TEMPERATURE, TEACHER_WEIGHT), train)
         else:
             retrain(run, model, train, loss_of(run))
 
@@ -114,16 +114,18 @@ def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> No
         CompressionError: the teacher that the step names cannot be had, or is not for these samples.
     """
     teacher = trained if spec.teacher is None else fetched(run, spec.teacher).model.to(run.device)
-    train = shortened(run.pipeline.train, spec.epochs, 1.0)
-    follow(run, student, teacher, spec.temperature, spec.weight, train)
+    taught = taught_by(run, teacher, spec.temperature, spec.weight)
+    follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
 
 
-def follow(  # noqa: PLR0913, PLR0917 - the two models and how
-    run: Run, student: nn.Module, teacher: nn.Module, temperature: float, weight: float, train: Train
-) -> None:
-    """Train a model in place, with a loss that asks a teacher about each batch."""
+def taught_by(run: Run, teacher: nn.Module, temperature: float, weight: float) -> Taught:
+    """The job's loss beside a teacher's answers, which are computed in the job's precision."""
     cast = forward_context(teacher, run.precision)
-    taught = Taught(teacher, temperature, weight, run.data.dataset.task, loss_of(run), cast)
+    return Taught(teacher, temperature, weight, run.data.dataset.task, loss_of(run), cast)
+
+
+def follow(run: Run, student: nn.Module, taught: Taught, train: Train) -> None:
+    """Train a model in place, with a loss that asks a teacher about each batch."""
     stop = taught.watched(student)
     try:
         retrain(run, student, train, taught)

@@ -10,13 +10,15 @@ Processing").
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from dltrain_trainer.training.precision import Casting
 
 PIXELS: Final = 64
 """Samples with more output pixels are oneDNN's: there it is as fast, and the columns would not stay in the cache."""
@@ -28,7 +30,6 @@ CHANNELS: Final = 32
 """Output channels, the same."""
 TYPES: Final = (torch.float32, torch.bfloat16)
 Pair = tuple[int, int]
-Casting = Callable[[], AbstractContextManager[Any]]
 
 
 def few_pixels(model: nn.Module, otherwise: Casting) -> Casting:

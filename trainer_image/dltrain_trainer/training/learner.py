@@ -12,13 +12,13 @@ from dltrain_trainer.distributed.batch_norm import synchronize_batch_norms
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.distributed.compressors import compressor_of
 from dltrain_trainer.distributed.gradients import Gradients
-from dltrain_trainer.training.convolutions import Casting, few_pixels
+from dltrain_trainer.training.convolutions import few_pixels
 from dltrain_trainer.training.ema import Shadow
 from dltrain_trainer.training.groups import parts_of
 from dltrain_trainer.training.loss_scale import LossScale
 from dltrain_trainer.training.losses import Loss
 from dltrain_trainer.training.optimizers import Optimizer, make_optimizer
-from dltrain_trainer.training.precision import casting, compiled
+from dltrain_trainer.training.precision import Casting, casting, compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from dltrain_trainer.distributed.communicator import Communicator
 
+Casting = Callable[[], AbstractContextManager[Any]]
+"""Makes what a forward pass runs in, anew for each."""
 TYPES: Final[dict[str, torch.dtype | None]] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What a precision's matrix products and convolutions are computed in; None for what they are given."""
 AUTO: Final = "auto"
@@ -49,7 +51,7 @@ def cpu_flags(facts: str) -> frozenset[str]:
     return frozenset(next((value.split() for name, _, value in lines if name.strip() in {"flags", "Features"}), ()))
 
 
-def casting(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+def casting(precision: str, device: torch.device) -> Casting:
     """What a forward pass and its loss run in, made anew for each.
 
     Args:
