@@ -67,8 +67,8 @@ async def heartbeat(line: Cluster) -> None:
 
 
 def away(*lines: Cluster) -> str:
-    """That the API server does not answer, if one of the connections says so; the lease's is used all the time."""
-    return "" if all(line.answers for line in lines) else "the API server does not answer"
+    """Why the API server is of no use, if one of the connections says so; the lease's is used all the time."""
+    return next((line.trouble for line in lines if line.trouble), "")
 
 
 async def lead(controller: Controller, elector: Elector, settings: Settings) -> None:

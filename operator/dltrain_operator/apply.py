@@ -7,12 +7,11 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import getproxies
 
-from aiohttp import ClientError, ClientTimeout, TCPConnector
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -23,6 +22,7 @@ from dltrain_operator.answers import error_of, seconds_in
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
+from dltrain_operator.watch_session import UNAUTHORIZED, watch_session
 
 TIMEOUT: Final = ClientTimeout(total=30)
 HANGING_SECONDS: Final = 5.0
@@ -40,18 +40,6 @@ class PatientClient(RESTClientObject):  # type: ignore[misc]  # the library ship
 
     def _create_connector(self) -> TCPConnector:
         return TCPConnector(limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEPALIVE_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach the API and prove who one is, for clients other than this one."""
-
-    server: str
-    authority: Path | None
-    token: str | None
-    certificate: Path | None
-    key: Path | None
-    verify: bool
 
 
 class Cluster:
@@ -74,8 +62,7 @@ class Cluster:
         self._kubeconfig, self._tally = kubeconfig, tally
         self.may_write: Callable[[], bool] = lambda: True
         """Whether anything but reading is allowed at this moment; asked before each such request is sent."""
-        self.reachable = True
-        """Whether the API server has answered the newest request that has ended."""
+        self._newest_status = 200
         self._under_way: set[float] = set()
         self._configuration = Configuration()
         self._configuration.connection_pool_maxsize = concurrency
@@ -85,30 +72,36 @@ class Cluster:
         self._api: ApiClient | None = None
 
     @property
-    def answers(self) -> bool:
-        """Whether the API server answers: one that hangs lets requests be under way for too long, or be given up."""
-        return self.reachable and time.monotonic() - min(self._under_way, default=time.monotonic()) < HANGING_SECONDS
+    def trouble(self) -> str:
+        """Why the API server is of no use at present; empty if it is.
 
-    async def login(self) -> Access:
+        One that hangs lets requests be under way for too long, or be given up.
+        """
+        if self._newest_status == UNAUTHORIZED:
+            return "the API server does not accept the operator's credentials"
+        waited = time.monotonic() - min(self._under_way, default=time.monotonic())
+        return "" if self._newest_status and waited < HANGING_SECONDS else "the API server does not answer"
+
+    async def login(self) -> None:
         """Read the credentials, anew if they were read before.
 
         Raises:
             ClusterError: there are none.
         """
         try:
-            await self._load()
+            if self._kubeconfig is None and in_cluster():
+                config.load_incluster_config(self._configuration)
+            else:
+                file = None if self._kubeconfig is None else str(self._kubeconfig)
+                await config.load_kube_config(file, client_configuration=self._configuration, persist_config=False)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"cannot log in to Kubernetes: {error}; give --kubeconfig") from error
-        settings = self._configuration
-        scheme_and_token = settings.api_key.get("BearerToken", "").split()
-        return Access(
-            server=settings.host,
-            authority=path_or_none(settings.ssl_ca_cert),
-            token=scheme_and_token[-1] if scheme_and_token else None,
-            certificate=path_or_none(settings.cert_file),
-            key=path_or_none(settings.key_file),
-            verify=settings.verify_ssl,
-        )
+
+    def watch_session(self) -> tuple[str, ClientSession]:
+        """Where the API is, and a session for kopf, which closes it."""
+        assert self._api is not None, "connect comes first"
+        connector = TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context)
+        return self._configuration.host, watch_session(self._configuration, connector, self.login)
 
     async def connect(self) -> None:
         """Make the connection.
@@ -193,13 +186,6 @@ class Cluster:
         options |= {"gracePeriodSeconds": 0} if force else {}
         return await self._request("delete", path_of(kind, namespace, name), body=options)
 
-    async def _load(self) -> None:
-        if self._kubeconfig is None and in_cluster():
-            config.load_incluster_config(self._configuration)
-        else:
-            file = None if self._kubeconfig is None else str(self._kubeconfig)
-            await config.load_kube_config(file, client_configuration=self._configuration, persist_config=False)
-
     async def _request(
         self,
         verb: str,
@@ -215,7 +201,7 @@ class Cluster:
             if method != "GET" and not self.may_write():
                 raise UnavailableError(f"{method} {path}: not sent, for another operator may lead")
             status, retry_after, text = await self._send(*send)
-            if status == 401:
+            if status == UNAUTHORIZED:
                 await self.login()  # tokens expire
                 status, retry_after, text = await self._send(*send)
         if status < 300:
@@ -248,7 +234,7 @@ class Cluster:
         return response.status, seconds_in(response.headers.get("Retry-After")), text
 
     def _note(self, verb: str, path: str, status: int) -> None:
-        self.reachable = status > 0
+        self._newest_status = status
         self._tally(verb, resource_of(path), status)
 
 
@@ -272,8 +258,3 @@ async def connected(
 def in_cluster() -> bool:
     """Whether this process runs in a pod that has a service account."""
     return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
-
-
-def path_or_none(text: str | None) -> Path | None:
-    """A path, where there is one."""
-    return Path(text) if text else None

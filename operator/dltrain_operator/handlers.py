@@ -8,7 +8,6 @@ import kopf
 
 from dltrain import names
 from dltrain_operator.controller import Controller
-from dltrain_operator.settings import connection_info
 
 
 @kopf.on.startup()
@@ -24,9 +23,10 @@ async def stop_working(memo: Controller, **_: Any) -> None:
 
 
 @kopf.on.login()
-async def log_in(memo: Controller, **_: Any) -> kopf.ConnectionInfo:
+async def log_in(memo: Controller, **_: Any) -> kopf.AiohttpSession:
     """Use the same credentials as our own requests."""
-    return connection_info(await memo.cluster.login())
+    server, session = memo.cluster.watch_session()
+    return kopf.AiohttpSession(server=server, aiohttp_session=session)
 
 
 @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 import kopf
 
 from dltrain import names
-from dltrain_operator.apply import PAGE, Access
+from dltrain_operator.apply import PAGE
 from dltrain_operator.gangs import Choice
 from dltrain_operator.site import DEFAULT_IMAGE, DEFAULT_NAMESPACE
 from dltrain_operator.traceless import NoDiffBase, NoProgress
@@ -183,15 +183,3 @@ def kopf_settings() -> kopf.OperatorSettings:
     for selector in SELECTED:
         settings.watching.label_selectors[selector] = names.JOB_LABEL
     return settings
-
-
-def connection_info(access: Access) -> kopf.ConnectionInfo:
-    """Our credentials, as kopf takes them."""
-    return kopf.ConnectionInfo(
-        server=access.server,
-        ca_path=access.authority,
-        token=access.token,
-        certificate_path=access.certificate,
-        private_key_path=access.key,
-        insecure=not access.verify,
-    )

@@ -92,10 +92,12 @@ class OperatorProcess:
         self.stop(signal.SIGKILL)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send it a signal and wait for its end; its exit code."""
+        """Send it a signal and wait for its end; its exit code. Where a test has failed, pytest shows the log."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=20)
+        code = self.process.wait(timeout=20)
+        sys.stdout.write(self.log)
+        return code
 
     def resident_mib(self) -> float:
         """Its resident memory."""

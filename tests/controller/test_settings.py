@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dltrain_operator.apply import Access, Cluster
+from dltrain_operator.apply import Cluster
 from dltrain_operator.logs import JsonFormatter
-from dltrain_operator.settings import Settings, connection_info, kopf_settings, parse_arguments
+from dltrain_operator.settings import Settings, kopf_settings, parse_arguments
 
 
 def test_defaults_are_those_that_the_settings_document() -> None:
@@ -62,13 +62,6 @@ def test_proxies_are_looked_for_only_where_there_are_any(monkeypatch: pytest.Mon
     assert Cluster(None, 1)._configuration.client_session_kwargs == {"trust_env": False}
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     assert Cluster(None, 1)._configuration.client_session_kwargs == {"trust_env": True}
-
-
-def test_kopf_uses_our_credentials() -> None:
-    access = Access("https://c:6443", Path("/ca"), "token", Path("/crt"), Path("/key"), verify=False)
-    info = connection_info(access)
-    assert (info.server, info.ca_path, info.token, info.insecure) == ("https://c:6443", Path("/ca"), "token", True)
-    assert (info.certificate_path, info.private_key_path) == (Path("/crt"), Path("/key"))
 
 
 def test_a_message_as_json() -> None:

@@ -1,0 +1,94 @@
+"""kopf's watches outlive what passes: answers that break off, and credentials that are refused for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import yaml
+from aiohttp import ClientSession, TCPConnector, web
+
+from tests.apiserver import ApiServer, free_port, wait_for
+from tests.controller.cluster import OperatorProcess, Space, operator_kubeconfig
+
+FAULTS = ("refused", "refused", "broken off")
+"""What becomes of kopf's first requests for anything; the third breaks off after the first bytes of the answer."""
+
+FORWARDED = ("Accept", "Authorization", "Content-Type")
+WATCHES = 6
+"""Jobs, profiles, pods, ConfigMaps, Services and NetworkPolicies."""
+
+
+def passed(asked: Counter[str]) -> list[str]:
+    """The watches that were let through in the end."""
+    return [what for what, times in asked.items() if what.endswith("watch") and times > len(FAULTS)]
+
+
+@asynccontextmanager
+async def faulty_way(server: ApiServer) -> AsyncIterator[tuple[int, Counter[str]]]:
+    """A port from where kopf's requests reach the API server after some faults each; and what was asked how often."""
+    asked: Counter[str] = Counter()
+    trusted = ssl.create_default_context(cafile=server.certificate)
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        what = f"{request.method} {request.path} {'watch' if 'watch' in request.query else ''}"
+        of_kopf = request.headers.get("User-Agent", "").startswith("kopf")
+        fault = FAULTS[asked[what]] if of_kopf and asked[what] < len(FAULTS) else ""
+        asked[what] += of_kopf
+        if fault == "refused":
+            return web.json_response({"kind": "Status", "reason": "Unauthorized", "code": 401}, status=401)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if fault == "broken off":
+            await response.prepare(request)
+            await response.write(b'{"kind":')
+            assert request.transport is not None
+            request.transport.abort()
+            return response
+        headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
+        async with session.request(
+            request.method, server.url + request.raw_path, data=await request.read() or None, headers=headers
+        ) as answer:
+            response.set_status(answer.status)
+            await response.prepare(request)
+            async for part in answer.content.iter_any():
+                await response.write(part)
+        return response
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", forward)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    try:
+        async with ClientSession(connector=TCPConnector(ssl=trusted)) as session:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            yield port, asked
+    finally:
+        await runner.cleanup()
+
+
+async def test_kopf_outlives_broken_answers_and_credentials_that_are_refused_for_a_moment(
+    installed: ApiServer, running_operator: OperatorProcess, tmp_path: Path
+) -> None:
+    if running_operator.process is not None and running_operator.process.poll() is None:
+        running_operator.stop()
+    async with faulty_way(installed) as (port, asked):
+        config = yaml.safe_load(operator_kubeconfig(installed).read_text())
+        config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        process = OperatorProcess(installed, ("--kubeconfig", str(file)), starts=3000)
+        try:
+            await asyncio.to_thread(process.start)
+            space = Space(installed, installed.make_namespace())
+            await asyncio.to_thread(space.submit)
+            await asyncio.to_thread(space.await_pods, "a-0-1", "a-1-1")
+            await asyncio.to_thread(wait_for, "all watches", lambda: len(passed(asked)) == WATCHES)
+        finally:
+            ended = await asyncio.to_thread(process.stop)
+    assert ended == 0
+    assert "Traceback" not in process.log
