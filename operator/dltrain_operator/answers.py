@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 
@@ -15,12 +16,20 @@ class StaleError(ClusterError):
     """The object has changed, or is another one, since it was last seen."""
 
 
+class GoneError(ClusterError):
+    """The API server does not remember so old a version."""
+
+
+PLAIN: Final = {404: NotFoundError, 410: GoneError}
+"""Statuses that say all by themselves."""
+
+
 def error_of(status: int, request: str, text: bytes, retry_after: float) -> ClusterError:
     """The exception that an answer other than success means."""
     reason, message = explanation(text)
     sentence = f"{request}: {message or f'HTTP status {status}'}"
-    if status == 404:
-        return NotFoundError(sentence)
+    if status in PLAIN:
+        return PLAIN[status](sentence)
     if reason == "AlreadyExists":
         return AlreadyExistsError(sentence)
     if status == 409:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 from urllib.request import getproxies
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from kubernetes.aio import config
-from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
@@ -22,7 +22,7 @@ from dltrain_operator.answers import error_of, seconds_in
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
-from dltrain_operator.watch_session import UNAUTHORIZED, watch_session
+from dltrain_operator.watch_session import UNAUTHORIZED, authorization, events, watch_session
 
 TIMEOUT: Final = ClientTimeout(total=30)
 HANGING_SECONDS: Final = 5.0
@@ -31,6 +31,9 @@ KEEPALIVE_SECONDS: Final = 75.0
 """The API server closes connections that were idle for 90 s."""
 PAGE: Final = 100
 """Objects in one answer to a list; with 1,000 jobs, pages of 500 make the process 40 MiB larger for good."""
+JSON: Final = "application/json"
+BARE: Final = frozenset({"ConfigMap", "Service", "NetworkPolicy", "Secret"})
+"""Kinds of which no more than the metadata is sent where the operator lists, watches or writes them."""
 Tally = Callable[[str, str, int], None]
 """Takes the verb and the resource of each request, and the status of its answer, 0 where there was none."""
 
@@ -69,7 +72,8 @@ class Cluster:
         # Looking for proxies takes two threads' time with every request: only where there are any.
         self._configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         self._turn = asyncio.Semaphore(concurrency)  # waiting for a turn must not count towards a request's timeout
-        self._api: ApiClient | None = None
+        self._client: PatientClient | None = None
+        self._watching: ClientSession | None = None
 
     @property
     def trouble(self) -> str:
@@ -98,9 +102,9 @@ class Cluster:
             raise ClusterError(f"cannot log in to Kubernetes: {error}; give --kubeconfig") from error
 
     def watch_session(self) -> tuple[str, ClientSession]:
-        """Where the API is, and a session for kopf, which closes it."""
-        assert self._api is not None, "connect comes first"
-        connector = TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context)
+        """Where the API is, and a session for watches; whoever asks for it closes it."""
+        assert self._client is not None, "connect comes first"
+        connector = TCPConnector(limit=0, ssl=self._client.ssl_context)
         return self._configuration.host, watch_session(self._configuration, connector, self.login)
 
     async def connect(self) -> None:
@@ -110,13 +114,15 @@ class Cluster:
             ClusterError: there are no credentials.
         """
         await self.login()
-        self._api = ApiClient(self._configuration)
-        self._api.rest_client = PatientClient(self._configuration)
+        self._client = PatientClient(self._configuration)
+        _, self._watching = self.watch_session()
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._api is not None:
-            await self._api.close()
+        if self._client is not None:
+            await self._client.close()
+        if self._watching is not None:
+            await self._watching.close()
 
     async def get(self, kind: str, namespace: str, name: str) -> Object:
         """Read one object."""
@@ -139,13 +145,27 @@ class Cluster:
             selector: a label selector; empty for everything.
         """
         query = [("limit", str(PAGE)), ("labelSelector", selector)]
-        token = ""
+        path, headers, token = path_of(kind, namespace), {"Accept": accepted(kind, "List")}, ""
         while True:
-            page = await self._request("list", path_of(kind, namespace), [*query, ("continue", token)])
+            page = await self._request("list", path, [*query, ("continue", token)], headers=headers)
             yield page
             token = page["metadata"].get("continue", "")
             if not token:
                 return
+
+    async def watch(self, kind: str, namespace: str, selector: str, version: int) -> AsyncIterator[Object]:
+        """Hear of changes, each as the API tells it, until the API server ends the watch: after minutes, or sooner.
+
+        Args:
+            kind: what to watch.
+            namespace: where; empty for everywhere.
+            selector: a label selector; empty for everything.
+            version: the resourceVersion after which it begins; GoneError if the API server has forgotten that.
+        """
+        assert self._watching is not None, "connect comes first"
+        path, query = path_of(kind, namespace), {"labelSelector": selector, "resourceVersion": str(version)}
+        async for event in events(self._watching, self._configuration.host, path, query, accepted(kind)):
+            yield event
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Object:
         """Create an object; never touches one that exists.
@@ -154,17 +174,21 @@ class Cluster:
             manifest: the object.
             dry_run: only ask what it would become.
         """
-        path = path_of(kind_of(manifest), manifest["metadata"]["namespace"])
+        kind = kind_of(manifest)
+        path = path_of(kind, manifest["metadata"]["namespace"])
         strict = ("fieldValidation", "Strict")  # a mistyped field of a job's pod template is an error
         query = [("fieldManager", FIELD_MANAGER), strict, *([("dryRun", "All")] if dry_run else [])]
-        return await self._request("create", path, query, manifest)
+        answer = await self._request("create", path, query, manifest, {"Accept": accepted(kind)})
+        return {**answer, "kind": manifest["kind"]}
 
     async def apply(self, manifest: Manifest, subresource: str = "") -> Object:
         """Apply an object on the server: what the manifest holds becomes so, all else of ours goes."""
         metadata = manifest["metadata"]
         path = path_of(manifest["kind"], metadata["namespace"], metadata["name"], subresource)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        return await self._request("patch", path, query, manifest, "application/apply-patch+yaml")
+        headers = {"Accept": accepted(manifest["kind"]), "Content-Type": "application/apply-patch+yaml"}
+        answer = await self._request("patch", path, query, manifest, headers)
+        return {**answer, "kind": manifest["kind"]}
 
     async def replace(self, manifest: Manifest) -> Object:
         """Write an object over the version that the manifest names; StaleError if there is a newer one."""
@@ -192,11 +216,11 @@ class Cluster:
         path: str,
         query: list[tuple[str, str]] | None = None,
         body: Object | None = None,
-        content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
     ) -> Object:
         """Send one request; the answer's JSON."""
         method = METHODS[verb]
-        send = (verb, path, query or [], body, content_type)
+        send = (verb, path, query or [], body, {"Accept": JSON, "Content-Type": JSON, **(headers or {})})
         async with self._turn:
             if method != "GET" and not self.may_write():
                 raise UnavailableError(f"{method} {path}: not sent, for another operator may lead")
@@ -209,18 +233,16 @@ class Cluster:
         raise error_of(status, f"{method} {path}", text, retry_after)
 
     async def _send(
-        self, verb: str, path: str, query: list[tuple[str, str]], body: Object | None, content_type: str
+        self, verb: str, path: str, query: list[tuple[str, str]], body: Object | None, headers: dict[str, str]
     ) -> tuple[int, float, bytes]:
         """Send one request; the answer's status, the seconds it asks to wait, and its body."""
-        assert self._api is not None, "connect comes first"
+        assert self._client is not None, "connect comes first"
         method = METHODS[verb]
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        request = await self._api.param_serialize(
-            method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
-        )
+        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = headers | await authorization(self._configuration)
         self._under_way.add(begun := time.monotonic())
-        try:  # the body is JSON already: the library would walk through all of it to see to that
-            response = await self._api.call_api(*request[:3], body, _request_timeout=TIMEOUT)
+        try:
+            response = await self._client.request(method, url, headers, body, _request_timeout=TIMEOUT)
             text = await response.read()
         except (ClientError, OSError, TimeoutError) as error:
             self._note(verb, path, 0)
@@ -253,6 +275,11 @@ async def connected(
         yield cluster
     finally:
         await cluster.close()
+
+
+def accepted(kind: str, suffix: str = "") -> str:
+    """How objects of a kind are to be sent; with the suffix List, a list of them."""
+    return f"{JSON};as=PartialObjectMetadata{suffix};g=meta.k8s.io;v=v1" if kind in BARE else JSON
 
 
 def in_cluster() -> bool:

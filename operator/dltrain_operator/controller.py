@@ -26,6 +26,7 @@ from dltrain_operator.reconcile import Reconciler, Tools
 from dltrain_operator.records import READERS, JobKey, JobRecord, Object
 from dltrain_operator.settings import Settings
 from dltrain_operator.site import Site
+from dltrain_operator.watches import Watches
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Controller:
         self._reconciler, self._gangs = Reconciler(tools, keys, site), settings.gang_scheduler
         self._queue = WorkQueue(self._reconciler, settings.workers, metrics)
         self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._queue.add)
+        self._watches = Watches(cluster, self._inventory, self.seen)
         self._begun = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
         metrics.show(self._cache.phases, lambda: self._queue.depth)
@@ -86,6 +88,7 @@ class Controller:
             await self._filled.wait()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._inventory.run())
+                tasks.create_task(self._watches.run())
                 await self._leading.wait()
                 log.info("jobs are served from now on")
                 self._metrics.leader.set(1)

@@ -39,27 +39,3 @@ async def on_job(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
 async def on_profile(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
     """A profile was made, changed or deleted."""
     memo.seen_profile(event["type"], event["object"])
-
-
-@kopf.on.event("v1", "pods")
-async def on_pod(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
-    """A worker's pod was made, changed or deleted."""
-    memo.seen("Pod", event["type"], event["object"])
-
-
-@kopf.on.event("v1", "configmaps")
-async def on_config_map(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
-    """A job's ConfigMap was made, changed or deleted."""
-    memo.seen("ConfigMap", event["type"], event["object"])
-
-
-@kopf.on.event("v1", "services")
-async def on_service(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
-    """A job's Service was made, changed or deleted."""
-    memo.seen("Service", event["type"], event["object"])
-
-
-@kopf.on.event("networking.k8s.io", "v1", "networkpolicies")
-async def on_network_policy(event: kopf.RawEvent, memo: Controller, **_: Any) -> None:
-    """A job's NetworkPolicy was made, changed or deleted."""
-    memo.seen("NetworkPolicy", event["type"], event["object"])

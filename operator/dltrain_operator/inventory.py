@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -38,6 +38,7 @@ class Inventory:
         self._cluster, self._cache, self._changed = cluster, cache, changed
         self._namespaces = namespaces or ("",)
         self._suspect = asyncio.Event()
+        self._listed: dict[tuple[str, str], int] = {}
 
     def suspect(self) -> None:
         """A watch has started over: what was deleted in between, it will never tell."""
@@ -56,7 +57,12 @@ class Inventory:
         await self._refresh_profiles()  # before the jobs that name them
         for kind in READERS:
             for namespace in self._namespaces:
-                await self._refresh(kind, namespace)
+                await self.list_again(kind, namespace)
+
+    @property
+    def listed(self) -> Mapping[tuple[str, str], int]:
+        """Kind and namespace, empty for all -> the resourceVersion of the newest list."""
+        return self._listed
 
     async def run(self) -> None:
         """List again when something may have been missed, until cancelled."""
@@ -67,18 +73,25 @@ class Inventory:
             self._suspect.clear()
             await patiently(self.refresh, ClusterError)
 
-    async def _refresh(self, kind: str, namespace: str) -> None:
+    async def list_again(self, kind: str, namespace: str) -> int:
+        """List one kind in one namespace; the list's resourceVersion.
+
+        Raises:
+            ClusterError: the list failed.
+        """
         selector = "" if kind == JobRecord.kind else names.JOB_LABEL
         present, version = set(), 0
         async for page in self._cluster.pages(kind, namespace, selector):
             version = version or int(page["metadata"]["resourceVersion"])
-            for item in page["items"]:
+            for item in page["items"] or ():  # null where a list of metadata is empty
                 record = READERS[kind](item)
                 if record is not None:
                     present.add(record.uid)
                     self._note(record.key, known=not self._cache.put(record))
         for key in self._cache.sweep(kind, namespace, present, version):
             self._changed(key)
+        self._listed[kind, namespace] = version
+        return version
 
     async def _refresh_profiles(self) -> None:
         present, version, news = set(), 0, False

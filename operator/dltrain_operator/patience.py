@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar
 
 from dltrain.errors import ClusterError
@@ -15,6 +16,11 @@ PAUSE_SECONDS: Final = 2.0
 """Between two attempts."""
 
 Answer = TypeVar("Answer")
+
+
+def delays() -> Iterator[float]:
+    """Seconds between attempts to reach the API: nothing that would be done instead of the next is any better."""
+    return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
 
 
 async def patiently(ask: Callable[[], Awaitable[Answer]], passing: type[ClusterError]) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,11 @@ from typing import Any, Final, Literal, get_args
 
 import kopf
 
-from dltrain import names
 from dltrain_operator.apply import PAGE
 from dltrain_operator.gangs import Choice
+from dltrain_operator.patience import delays
 from dltrain_operator.site import DEFAULT_IMAGE, DEFAULT_NAMESPACE
 from dltrain_operator.traceless import NoDiffBase, NoProgress
-
-SELECTED: Final = (
-    ("v1", "pods"),
-    ("v1", "configmaps"),
-    ("v1", "services"),
-    ("networking.k8s.io", "v1", "networkpolicies"),
-)
-"""Watched by label, for most objects of these kinds are nobody's business here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +158,11 @@ class EndlessDelays:
     """Seconds between attempts of kopf to reach the API: it never gives up, for whatever it would do is worse."""
 
     def __iter__(self) -> Iterator[float]:
-        return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
+        return delays()
 
 
 def kopf_settings() -> kopf.OperatorSettings:
-    """How kopf watches: by label, in pages, and without leaving a trace on any object."""
+    """How kopf watches: in pages, and without leaving a trace on any object."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # its watches of namespaces and definitions would need cluster-wide rights
@@ -180,6 +171,4 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage, settings.persistence.progress_storage = NoDiffBase(), NoProgress()
     settings.networking.error_backoffs = EndlessDelays()
     settings.process.ultimate_exiting_timeout = 20.0
-    for selector in SELECTED:
-        settings.watching.label_selectors[selector] = names.JOB_LABEL
     return settings

@@ -1,14 +1,14 @@
-"""The HTTP session that kopf watches with.
+"""Watches over HTTP: the session that kopf's and ours go through, and the events of ours.
 
 kopf ends the operator on an answer that breaks off while it looks for the kinds there are, and on credentials that are
-refused once and come back the same, as an API server that is just starting does it. This session keeps both from it:
+refused once and come back the same, as an API server that is just starting does it. The session keeps both from it:
 what passes with time looks like a connection that was lost, which kopf tries again for as long as it takes.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aiohttp import (
@@ -18,19 +18,26 @@ from aiohttp import (
     ClientRequest,
     ClientResponse,
     ClientSession,
+    ClientTimeout,
+    StreamReader,
     TCPConnector,
 )
 from kubernetes.aio.client.configuration import Configuration
 
-from dltrain.errors import ClusterError
-
-log = logging.getLogger(__name__)
+from dltrain.errors import ClusterError, UnavailableError
+from dltrain_operator.answers import error_of
+from dltrain_operator.records import Object
 
 UNAUTHORIZED: Final = 401
 
 
+WATCH_SECONDS: Final = 240
+"""After so long the API server ends a watch of ours, so that one whose connection is dead does not go on for ever."""
+TIMEOUT: Final = ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=10)
+
+
 class WatchError(ClientConnectionError):
-    """A request of kopf's failed and may be sent again."""
+    """A request failed and may be sent again."""
 
 
 class Patience:
@@ -83,7 +90,7 @@ async def authorization(configuration: Configuration) -> dict[str, str]:
 def watch_session(
     configuration: Configuration, connector: TCPConnector, login: Callable[[], Awaitable[None]]
 ) -> ClientSession:
-    """A session for kopf.
+    """A session for watches.
 
     Args:
         configuration: of the Kubernetes client whose credentials it uses.
@@ -97,3 +104,43 @@ def watch_session(
         proxy=configuration.proxy,
         **configuration.client_session_kwargs,
     )
+
+
+async def events(
+    session: ClientSession, host: str, path: str, query: dict[str, str], accept: str
+) -> AsyncIterator[Object]:
+    """What a watch tells, until the API server ends it.
+
+    Args:
+        session: from watch_session.
+        host: where the API is.
+        path: what is watched.
+        query: which of it, and since when.
+        accept: how objects are to be sent.
+
+    Raises:
+        GoneError: the API server has forgotten what it is to begin with.
+        ClusterError: it refuses, or the connection broke.
+    """
+    query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS), **query}
+    request = f"watch {path}"
+    try:
+        async with session.get(host + path, params=query, headers={"Accept": accept}, timeout=TIMEOUT) as answer:
+            if answer.status >= 300:
+                raise error_of(answer.status, request, await answer.read(), 0.0)
+            async for line in lines_of(answer.content):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise error_of(event["object"]["code"], request, json.dumps(event["object"]).encode(), 0.0)
+                yield event
+    except (ClientError, OSError, TimeoutError) as error:
+        raise UnavailableError(f"{request}: {str(error) or 'timed out'}") from error
+
+
+async def lines_of(content: StreamReader) -> AsyncIterator[bytes]:
+    """The lines of an answer as they come, however long they are."""
+    rest = b""
+    async for part in content.iter_any():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line

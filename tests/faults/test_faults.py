@@ -34,20 +34,21 @@ async def admin(api_server: ApiServer) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-async def played(server: ApiServer, admin: Cluster, make: Make, faults: dict[int, str]) -> tuple[list[str], int]:
+async def played(admin: Cluster, make: Make, faults: dict[int, str]) -> tuple[list[str], int]:
     """The violations and the number of writes of one run."""
-    namespace = server.make_namespace("faults-")
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "faults-"}}
+    namespace = (await admin._request("create", "/api/v1/namespaces", None, body))["metadata"]["name"]
     return await Rehearsal(World(admin, namespace), make, faults).play()
 
 
-async def violated(server: ApiServer, admin: Cluster, runs: Sequence[dict[int, str]]) -> dict[str, list[str]]:
+async def violated(admin: Cluster, runs: Sequence[dict[int, str]]) -> dict[str, list[str]]:
     """The violations of those runs that had any, by their faults."""
     found: dict[str, list[str]] = {}
     waiting = iter(enumerate(runs, 1))
 
     async def work() -> None:
         for number, faults in waiting:  # each takes what is next
-            violations, _ = await played(server, admin, Ours, faults)
+            violations, _ = await played(admin, Ours, faults)
             if violations:
                 found[str(faults)] = violations
             if number % 100 == 0:
@@ -63,27 +64,25 @@ WRITES = 20
 """Of the reference run."""
 
 
-async def test_without_faults_nothing_is_violated(api_server: ApiServer, admin: Cluster) -> None:
-    violations, writes = await played(api_server, admin, Ours, {})
+async def test_without_faults_nothing_is_violated(admin: Cluster) -> None:
+    violations, writes = await played(admin, Ours, {})
     assert (violations, writes) == ([], WRITES)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_no_single_fault_violates_anything(api_server: ApiServer, admin: Cluster, fault: str) -> None:
+async def test_no_single_fault_violates_anything(admin: Cluster, fault: str) -> None:
     numbers = range(WRITES) if EVERY_WRITE else random.Random(fault).sample(range(WRITES), 2)
-    assert await violated(api_server, admin, [{number: fault} for number in numbers]) == {}
+    assert await violated(admin, [{number: fault} for number in numbers]) == {}
 
 
-async def test_no_pair_of_faults_violates_anything(api_server: ApiServer, admin: Cluster) -> None:
+async def test_no_pair_of_faults_violates_anything(admin: Cluster) -> None:
     choose = random.Random(7)
     pairs = [{number: choose.choice(FAULTS) for number in choose.sample(range(WRITES), 2)} for _ in range(PAIRS)]
-    assert await violated(api_server, admin, pairs) == {}
+    assert await violated(admin, pairs) == {}
 
 
-async def test_the_same_faults_find_at_least_three_violations_in_a_naive_operator(
-    api_server: ApiServer, admin: Cluster
-) -> None:
+async def test_the_same_faults_find_at_least_three_violations_in_a_naive_operator(admin: Cluster) -> None:
     rules = set[str]()
     for faults in ({}, {1: "kill after commit"}, {2: "timeout after commit"}, {6: "500"}, {4: "stale restart"}):
-        rules |= set((await played(api_server, admin, Naive, faults))[0])
+        rules |= set((await played(admin, Naive, faults))[0])
     assert len(rules) >= 3, rules
