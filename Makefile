@@ -53,7 +53,6 @@ check: install  ## Lint, types, layers, generated files
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
 	$(RUN)mypy
-	$(RUN)mypy -p helm.sources
 	$(RUN)lint-imports
 	$(RUN)python -m dltrain.api.crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not up to date: make crd" >&2; exit 1; }
 	$(RUN)python -m dltrain.api.reference | diff -u docs/reference/job.md - || { echo "docs/reference/job.md is not up to date: make reference" >&2; exit 1; }

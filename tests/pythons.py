@@ -42,7 +42,7 @@ def debian() -> Path:
     if not marker.exists():
         shutil.rmtree(PLACE, ignore_errors=True)
         packages = ",".join(f"python{version},python{version}-venv" for version in OF_DEBIAN)
-        command = ["debootstrap", "--variant=minbase", f"--include=ca-certificates,{packages}", "sid", PLACE]
+        command = ["debootstrap", "--variant=minbase", f"--include=ca-certificates,{packages}", "sid", str(PLACE)]
         subprocess.run(command, check=True)
         marker.touch()
     return PLACE
@@ -84,8 +84,8 @@ def in_debian(version: str, place: Path, left_out: list[str]) -> int:
     """Run the tests on one of Debian's versions; the exit code."""
     # A mount namespace of its own: what is mounted goes with it, however this ends.
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={place / 'proc'}"]
-    inner = ["chroot", place, "sh", "-c", SCRIPT, "sh", f"/usr/bin/python{version}", *left_out]
-    programs = [state_folder() / "bin", place / "programs"]
+    inner = ["chroot", str(place), "sh", "-c", SCRIPT, "sh", f"/usr/bin/python{version}", *left_out]
+    programs = [str(state_folder() / "bin"), str(place / "programs")]
     variables = {
         **environment(version, Path("/"), Path("/root"), Path("/usr/bin/uv")),
         "DLTRAIN_CLUSTER_BIN": "/programs",

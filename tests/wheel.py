@@ -52,7 +52,7 @@ def install_wheel(folder: Path) -> Installed:
     venv.create(place, with_pip=False, symlinks=True)
     wheel = next(folder.glob("dltrain-*.whl"))
     own = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
-    target = ["--python", place / "bin" / "python"]
+    target: list[str | Path] = ["--python", place / "bin" / "python"]
     subprocess.run([program, "pip", "install", "--quiet", "--no-deps", *target, wheel], check=True)
     (own / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     for name in ("mpirun", "prte", "prted"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import Final
+from typing import Final, SupportsFloat
 
 from dltrain.api.report import MAX_REPORT_BYTES, CheckpointReport, ProgressReport, ResultsReport
 from dltrain.names import RANK_VARIABLE, REPORT_VARIABLE
@@ -71,7 +71,7 @@ def reporter() -> Reporter:
     return _reporter
 
 
-def report(*, step: int | None = None, total: int | None = None, loss: float | None = None) -> None:
+def report(*, step: int | None = None, total: int | None = None, loss: SupportsFloat | None = None) -> None:
     """Report progress from a script of one's own; cheap enough to call at every step.
 
     Shown by `kubectl get dltj`, `dltrain status` and `dltrain run`, for the lowest rank that reports.

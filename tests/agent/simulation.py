@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -135,7 +136,7 @@ class Simulation:
         """One side closes a connection, or dies: the other learns of it, across a cut when its patience is over."""
         seconds = 0.0 if link.coordinator.far == link.member.far else MEMBER_LOST_SECONDS
         for side in (0, 1):
-            self.later(seconds, lambda side=side: self.drop(link, side))
+            self.later(seconds, partial(self.drop, link, side))
 
     def cut(self, far: set[int]) -> None:
         """Cut agents, by index, off from all others and from the operator; connections across are noticed in time.
@@ -147,8 +148,8 @@ class Simulation:
         self.end_deleted()
         for link in list(self.links):
             if link.coordinator.far != link.member.far:
-                self.later(MEMBER_LOST_SECONDS, lambda link=link: self.drop(link, 0))
-                self.later(MEMBER_LOST_SECONDS, lambda link=link: self.drop(link, 1))
+                self.later(MEMBER_LOST_SECONDS, partial(self.drop, link, 0))
+                self.later(MEMBER_LOST_SECONDS, partial(self.drop, link, 1))
 
     def heal(self) -> None:
         """The network is whole again."""
@@ -249,13 +250,13 @@ class Simulation:
                 case e.StopAttempt(number):
                     for member in coordinator.members.values():
                         member.to_member.append(("end", number))
-                    self.clear(coordinator, lambda number=number: self.tell(coordinator, e.MemberClear(number, 0)))
+                    self.clear(coordinator, partial(self.tell, coordinator, e.MemberClear(number, 0)))
                 case e.FinishJob():
                     assert coordinator.group is not None
                     self.finish(coordinator, coordinator.group.state)
                 case _:
                     seconds, event = timer_of(action)
-                    self.later(seconds, lambda event=event: self.tell(coordinator, event))
+                    self.later(seconds, partial(self.tell, coordinator, event))
 
     def start(self, coordinator: Agent, number: int) -> None:
         """An attempt starts on the members that its coordinator counts on."""

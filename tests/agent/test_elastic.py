@@ -68,4 +68,5 @@ def test_a_group_of_two_grows_to_three_shrinks_to_one_and_loses_a_machine_for_go
     assert kept.steps == tuple(range(1, EPOCHS * SAMPLES // BATCH + 1))
     assert kept.uses == {1}
     assert max(kept.attempts) == last.attempt >= 5
+    assert kept.accuracy is not None
     assert kept.accuracy > 0.8

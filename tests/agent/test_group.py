@@ -1,6 +1,7 @@
 """The group's state machine: each transition, and what holds in every schedule."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -14,15 +15,15 @@ from tests.agent.builders import ended, join
 VICTIM = ("HorovodInternalError",)
 
 
-def gathering(replicas: int = 2, **changes: object) -> Group:
+def gathering(replicas: int = 2, **changes: Any) -> Group:
     """A group of which only the coordinator is there."""
-    group = Group(**{"replicas": replicas, "slots": 1, "backoff_limit": 1, "members": {0: 1}, **changes})  # type: ignore[arg-type]
-    return g.attended(group, ())[0]
+    fields: dict[str, Any] = {"replicas": replicas, "slots": 1, "backoff_limit": 1, "members": {0: 1}, **changes}
+    return g.attended(Group(**fields), ())[0]
 
 
-def running(**changes: object) -> Group:
+def running(**changes: Any) -> Group:
     """A complete group in its first attempt."""
-    members = {"members": {0: 1, 1: 1}, "attempt": Attempt(workers=(0, 1))}
+    members: dict[str, Any] = {"members": {0: 1, 1: 1}, "attempt": Attempt(workers=(0, 1))}
     return gathering(**{"state": "running", "number": 1, **members, **changes})
 
 
@@ -188,7 +189,7 @@ class AnySchedule(RuleBasedStateMachine):
     @rule(data=st.data(), code=st.sampled_from([0, 1, 64, 65]), victim=st.booleans(), step=st.sampled_from([None, 7]))
     def rank_ends(self, data: st.DataObject, code: int, victim: bool, step: int | None) -> None:
         index = data.draw(st.sampled_from(sorted(self.alive)))
-        known = {"step": step, "cause": "DataError" if code == 65 else None}
+        known: dict[str, Any] = {"step": step, "cause": "DataError" if code == 65 else None}
         self.feed(e.RankEnded(self.alive[index], ended(index, code, log=VICTIM if victim else (), **known)))
 
     @precondition(lambda self: self.alive)

@@ -14,11 +14,13 @@ import pytest
 from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain.api.report import REPORT, CheckpointReport
-from dltrain_agent.group import Attempt, FinishJob, Group, not_stored
+from dltrain_agent.events import FinishJob
+from dltrain_agent.group import not_stored
 from dltrain_agent.mirror import Mirror
 from dltrain_agent.processes import Processes
 from dltrain_agent.reports import ReportServer
 from dltrain_agent.settings import Settings
+from dltrain_agent.state import Attempt, Group
 from dltrain_agent.summary import address_of, is_unsent
 from tests.agent.builders import settings
 from tests.agent.test_storage_sender import checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -179,7 +180,7 @@ def test_a_group_without_fences_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
     """A group that starts the next attempt before the last one has ended does not get past the simulation."""
 
     def hasty(group: Group) -> g.Step:
-        return g.gather(g.replace(group, state="gathering"))
+        return g.gather(replace(group, state="gathering"))
 
     monkeypatch.setattr(g, "end_attempt", hasty)
     quickly = settings(TestAnySchedule.settings, phases=[Phase.generate], report_multiple_bugs=False)

@@ -1,5 +1,7 @@
 """What is sent, in which order, and what is deleted; pure."""
 
+from pathlib import Path
+
 import pytest
 
 from dltrain_agent.storage.content import (
@@ -85,7 +87,7 @@ def test_a_new_pod_needs_records_but_neither_logs_nor_marks() -> None:
     assert brought_back(remote) == ["metrics.jsonl"]
 
 
-def test_the_files_of_the_trainer_s_checkpoints_are_known(tmp_path) -> None:
+def test_the_files_of_the_trainer_s_checkpoints_are_known(tmp_path: Path) -> None:
     Checkpoints(tmp_path / "checkpoints", keep=1, training={}).store(10, b"")
     assert all(map(is_checkpoint, scan(tmp_path)))
     assert len(scan(tmp_path)) == 3
@@ -99,7 +101,7 @@ def test_checkpoints_are_whole_with_a_manifest() -> None:
     assert list(whole_checkpoints([*checkpoint(10), *checkpoint(20)[1:]])) == [10]
 
 
-def test_files_that_are_being_written_are_not_seen(tmp_path) -> None:
+def test_files_that_are_being_written_are_not_seen(tmp_path: Path) -> None:
     for name in ("a", ".a.tmp", "checkpoints/.writing-step-1/state.json", "deep/b"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)

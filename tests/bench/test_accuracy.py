@@ -9,8 +9,9 @@ import torch
 from dltrain.overrides import load_job
 from dltrain_trainer.data.samples import Split
 from tests.bench import accuracy
-from tests.bench.accuracy import EXAMPLES, FOLDER, Reached, chosen, ridge_r2, seasonal_errors
+from tests.bench.accuracy import EXAMPLES, Reached, chosen, ridge_r2, seasonal_errors
 from tests.bench.failure import BenchFailure
+from tests.e2e.live import EXAMPLES as FOLDER
 
 EVERYTHING = {"accuracy": 0.5, "rocAuc": 0.5, "r2": 0.5, "mae": 30.0, "mse": 2000.0}
 
@@ -36,6 +37,7 @@ def test_an_unknown_example_is_named_beside_those_there_are() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_judged_by_metrics_that_its_job_measures(name: str) -> None:
     pipeline = load_job(FOLDER / name / "job.yaml").spec.pipeline
+    assert pipeline is not None
     asked = set(pipeline.evaluate.metrics or EVERYTHING)
     metrics = {metric: value for metric, value in EVERYTHING.items() if metric in asked}
     figures = list(EXAMPLES[name].judge(name, pipeline, Reached(metrics, 1.0)))
@@ -78,5 +80,6 @@ def test_the_ridge_is_the_minimum_of_what_a_job_minimises() -> None:
 
 def test_the_fast_example_has_to_be_fast() -> None:
     pipeline = load_job(FOLDER / "04-fast-fashion-cnn" / "job.yaml").spec.pipeline
+    assert pipeline is not None
     slow = list(accuracy.fast("fast", pipeline, Reached({"accuracy": 0.91}, 61.0)))
     assert [figure.passed for figure in slow] == [True, False]

@@ -29,6 +29,7 @@ def test_the_peer_with_our_weights_gives_our_outputs(name: str) -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_job_is_what_the_peer_is_told(task: Task, ranks: int) -> None:
     spec = parse_document(job_of(task, ranks, "fp32", 3)).spec
+    assert spec.pipeline is not None
     train = spec.pipeline.train
     optimizer = train.optimizer
     assert (optimizer.name, train.peak_rate, optimizer.momentum_factor) == ("sgd", task.rate, 0.9)

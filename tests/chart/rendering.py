@@ -34,7 +34,7 @@ def render(values: Mapping[str, Any] | None = None, *files: str) -> str:
         values: given as a file on standard input, above the others.
         files: of values, in the chart's folder.
     """
-    command = [program("helm"), "template", "dltrain", CHART, "--namespace", SYSTEM]
+    command: list[str | Path] = [program("helm"), "template", "dltrain", CHART, "--namespace", SYSTEM]
     command += [f"--values={CHART / file}" for file in files]
     done = subprocess.run(
         [*command, "--values=-"], input=json.dumps(values or {}), capture_output=True, text=True, check=False

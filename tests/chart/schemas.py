@@ -36,7 +36,7 @@ def fetch(home: Path) -> str:
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         package, new = Path(scratch, "package"), Path(scratch, "schemas")
-        command = [uv, "pip", "install", "--quiet", "--no-config", "--no-deps", "--target", package, PACKAGE]
+        command = [str(uv), "pip", "install", "--quiet", "--no-config", "--no-deps", "--target", str(package), PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return done.stderr.strip().splitlines()[-1]

@@ -24,7 +24,7 @@ from tests.chart.schemas import schema_location
 
 def kubeconform(file: Path, schema: str) -> subprocess.CompletedProcess[str]:
     """What kubeconform says of a file."""
-    command = [program("kubeconform"), "-strict", "-summary", "-schema-location", schema, file]
+    command: list[str | Path] = [program("kubeconform"), "-strict", "-summary", "-schema-location", schema, file]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

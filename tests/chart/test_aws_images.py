@@ -48,7 +48,7 @@ def pushed(folder: Path, **variables: str) -> tuple[str, list[str]]:
         (folder / name).chmod(0o755)
     calls = folder / "calls"
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(calls), **variables}
-    command = ["bash", AWS / "push-images.sh", "eu-central-1", "7"]
+    command: list[str | Path] = ["bash", AWS / "push-images.sh", "eu-central-1", "7"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout, calls.read_text().splitlines()

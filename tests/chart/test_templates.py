@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ FILES = sorted(path.name for path in CHART.glob("values-*.yaml"))
 def test_every_object_is_valid_for_kubernetes(version: str) -> None:
     texts = [render(), render({**EVERYTHING, "webPage": {"enabled": True}, "crds": {"install": False}})]
     texts += [render({"crds": {"install": False}}, file) for file in FILES]
-    command = [program("kubeconform"), "-strict", "-summary", "-kubernetes-version", version]
+    command: list[str | Path] = [program("kubeconform"), "-strict", "-summary", "-kubernetes-version", version]
     done = subprocess.run(
         [*command, "-schema-location", schema_location()],
         input="\n---\n".join(texts),

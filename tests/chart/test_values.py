@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 def test_wrong_values_are_refused_with_their_place_and_the_reason(
     values: dict[str, Any], where: str, what: str
 ) -> None:
-    command = [program("helm"), "template", "dltrain", CHART, "--values=-"]
+    command: list[str | Path] = [program("helm"), "template", "dltrain", CHART, "--values=-"]
     done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert f"at '{where}'" in done.stderr

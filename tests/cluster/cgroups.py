@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ def remove_cgroups(name: str) -> None:
     """Remove what kubelet and runc left behind, innermost first."""
     for root in hierarchies():
         for folder in sorted((root / PREFIX / name).glob("**/"), reverse=True):
-            wait_for(f"{folder} to empty", lambda folder=folder: remove_empty(folder), seconds=30)  # type: ignore[misc]
+            wait_for(f"{folder} to empty", partial(remove_empty, folder), seconds=30)
 
 
 def remove_empty(folder: Path) -> bool:

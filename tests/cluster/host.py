@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.cluster.versions import DEBIAN_PACKAGES
 
@@ -20,13 +20,13 @@ class ClusterFailure(Exception):  # noqa: N818 - says what it is
     """The cluster cannot do what was asked of it."""
 
 
-def call(*command: str | Path, check: bool = True, **options: object) -> str:
+def call(*command: str | Path, check: bool = True, **options: Any) -> str:
     """Run a command; its output.
 
     Raises:
         ClusterFailure: it ended with another code than 0, and check is true.
     """
-    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **options)  # type: ignore[call-overload]
+    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **options)
     if check and done.returncode:
         raise ClusterFailure(f"{' '.join(map(str, command))}\nexit code {done.returncode}: {done.stdout}{done.stderr}")
     return str(done.stdout)

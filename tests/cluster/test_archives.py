@@ -17,7 +17,7 @@ from tests.cluster.archives import digest, image_archive, oci_layout, tar_of
 def content(archive: bytes) -> dict[str, bytes]:
     """The files of a tar by name."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # all are files
 
 
 def test_a_tar_holds_the_files_with_their_mode() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,9 @@ def move_between_files(root: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [change_content, rename, add, move_between_files])
-def test_a_change_of_the_sources_changes_the_hash(checkout: Path, change: object) -> None:
+def test_a_change_of_the_sources_changes_the_hash(checkout: Path, change: Callable[[Path], None]) -> None:
     before = content_hash(SOURCES, checkout)
-    change(checkout)  # type: ignore[operator]
+    change(checkout)
     assert content_hash(SOURCES, checkout) != before
 
 
@@ -65,9 +66,9 @@ def change_another_folder(root: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [compile_python, change_another_folder])
-def test_what_no_image_holds_does_not_change_the_hash(checkout: Path, change: object) -> None:
+def test_what_no_image_holds_does_not_change_the_hash(checkout: Path, change: Callable[[Path], None]) -> None:
     before = content_hash(SOURCES, checkout)
-    change(checkout)  # type: ignore[operator]
+    change(checkout)
     assert content_hash(SOURCES, checkout) == before
 
 

@@ -1,6 +1,7 @@
 """The sizes of an image's layers."""
 
 import json
+from pathlib import Path
 
 from tests.cluster.layers import digest_in, layer_lines, layers_of
 
@@ -19,7 +20,7 @@ def test_each_layer_has_its_size_and_what_made_it() -> None:
     assert layer_lines(MANIFEST, CONFIG) == LINES
 
 
-def test_an_image_is_found_by_what_its_build_has_said(tmp_path) -> None:
+def test_an_image_is_found_by_what_its_build_has_said(tmp_path: Path) -> None:
     index = {"manifests": [{"digest": "sha256:b"}, {"digest": "sha256:other"}]}
     for name, content in (("a" * 64, index), ("b", MANIFEST), ("c", CONFIG)):
         (tmp_path / name).write_text(json.dumps(content))

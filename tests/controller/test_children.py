@@ -262,7 +262,7 @@ def test_a_bucket_without_settings_is_reached_with_the_pod_s_own_identity() -> N
 def reading(source: str, storage: str | None = None, **more: Any) -> dict[str, Any]:
     """The pod of a job that reads its data from somewhere, and keeps its artefacts on a claim if one is named."""
     pipeline = {"data": {"source": source, "format": "npz"}, "model": {"name": "linear"}, **more}
-    kept = {"storage": {"claimName": storage}} if storage else {}
+    kept: dict[str, Any] = {"storage": {"claimName": storage}} if storage else {}
     job = {**job_object(**kept), "spec": {**job_object(**kept)["spec"], "pipeline": pipeline}}
     del job["spec"]["command"]
     return worker_pod(parse_job(job), PLACE, image="trainer:1")

@@ -74,7 +74,7 @@ async def electors(api_server: ApiServer, namespace: str) -> AsyncIterator[Any]:
             cluster = await stack.enter_async_context(connected(api_server.kubeconfig, 1))
             return Elector(cluster, namespace, identity, clock)
 
-        make.clock = clock  # type: ignore[attr-defined]
+        make.clock = clock  # type: ignore[attr-defined]  # for the test to move
         yield make
 
 

@@ -30,8 +30,8 @@ from tests.controller.builders import (
 )
 
 ELASTIC = {"elastic": {"minReplicas": 1, "maxReplicas": 4}}
-STARTED = {"started_at": NOW}
-CUT_OFF = {"unreachable": True, **STARTED}
+STARTED: dict[str, Any] = {"started_at": NOW}
+CUT_OFF: dict[str, Any] = {"unreachable": True, **STARTED}
 
 
 def names_of(pods: tuple[PodRecord, ...]) -> list[str]:

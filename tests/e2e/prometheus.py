@@ -64,7 +64,7 @@ def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
         "scrape_configs": [{"job_name": "dltrain", "static_configs": [{"targets": list(targets)}]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    command = [
+    command: list[str | Path] = [
         program("prometheus"),
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'data'}",

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,6 +120,11 @@ def test_a_job_comes_to_the_same(  # noqa: PLR0917 - fixtures and a cell
     wait_for("its processes to end", lambda: not any(list(processes(pod)) for pod in pods), 60)
 
 
+def reached(scene: Scene, step: int) -> bool:
+    """Whether the training is at a step, or past it."""
+    return scene.step() >= step
+
+
 @pytest.mark.timeout(600 + 15 * KILLS)
 def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: Cluster, tmp_path: Path) -> None:
     chance = random.Random(6)
@@ -130,12 +135,12 @@ def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: 
     took: list[float] = []
     for _ in range(KILLS):
         before = scene.step()
-        wait_for("training to go on", lambda before=before: scene.step() > before, 60, pause=0.02)
+        wait_for("training to go on", partial(reached, scene, before + 1), 60, pause=0.02)
         target = scene.step() + chance.randrange(20, 60)
-        wait_for("some steps", lambda target=target: scene.step() >= target, 60, pause=0.02)
+        wait_for("some steps", partial(reached, scene, target), 60, pause=0.02)
         at, step = datetime.now(UTC), scene.step()
         scene.kill(chance.randrange(2), RANK)
-        wait_for("training to go on", lambda at=at: resumed(space, "killed", at), 60)
+        wait_for("training to go on", partial(resumed, space, "killed", at), 60)
         back = resumed(space, "killed", at)
         assert back is not None
         lost.append(max(0, step - back[1]))

@@ -71,6 +71,7 @@ def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, t
     assert kept.steps == tuple(range(1, STEPS + 1))
     assert kept.uses == {1}
     assert done.status.attempt == 4, "each size is one attempt, and none more"
+    assert kept.accuracy is not None
     assert kept.accuracy > 0.8
 
 

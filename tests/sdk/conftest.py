@@ -71,7 +71,7 @@ def plugin(fake_api: FakeApi, tmp_path: Path) -> FakeApi:
     }
     content["users"][0]["user"] = {"exec": exec_plugin}
     file.write_text(yaml.safe_dump(content))
-    fake_api.kubeconfig = lambda _: file  # type: ignore[method-assign]
+    fake_api.kubeconfig = lambda folder: file  # type: ignore[method-assign]  # with the program in it
     return fake_api
 
 

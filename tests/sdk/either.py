@@ -39,7 +39,7 @@ class Blocking:
                 except StopAsyncIteration:
                     return
         finally:
-            self.loop.run_until_complete(values.aclose())  # type: ignore[attr-defined]
+            self.loop.run_until_complete(values.aclose())  # type: ignore[attr-defined]  # it is a generator
 
     def end(self) -> None:
         """Close what is open."""

@@ -19,7 +19,7 @@ import yaml
 class Reply:
     """What is answered."""
 
-    body: Mapping[str, Any] | bytes | Iterable[bytes]
+    body: Mapping[str, Any] | bytes | Iterable[bytes | None]
     """A JSON object, bytes, or chunks; a chunk of None breaks the connection off."""
     code: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -106,14 +106,17 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving() -> Iterator[FakeApi]:
     """A server, for the length of a block."""
-    handler = type("BoundHandler", (Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    class BoundHandler(Handler):
+        """With its own table of routes."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler)
     server.daemon_threads = True
-    handler.api = FakeApi(f"http://127.0.0.1:{server.server_port}")
+    BoundHandler.api = FakeApi(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield handler.api
+        yield BoundHandler.api
     finally:
         server.shutdown()
         server.server_close()

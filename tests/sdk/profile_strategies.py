@@ -57,7 +57,7 @@ POD_CONTEXT: Final = some(
     ),
 )
 HANDLERS: Final = st.sampled_from([{"port": 80}, {"port": 80, "host": "10.0.0.1"}]).map(lambda http: {"httpGet": http})
-VOLUMES: Final = st.lists(
+VOLUMES: Final[st.SearchStrategy[list[dict[str, Any]]]] = st.lists(
     st.sampled_from(
         [
             {"name": "a", "emptyDir": {}},

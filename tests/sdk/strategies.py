@@ -10,7 +10,7 @@ from tests.sdk.data_strategies import DATA
 from tests.sdk.fields import NAMES, TEXT, merged, some
 from tests.sdk.train_strategies import EVALUATIONS, MODELS, trainings
 
-PROGRAMS: Final = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=20)
+PROGRAMS: Final = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
 AMOUNTS: Final = st.one_of(
     st.integers(0, 10**15 - 1),
     st.from_regex(r"[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?", fullmatch=True),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -136,7 +137,7 @@ def test_convert_prints_a_job_and_tells_the_rest_aside(dltrain: CommandLine, tmp
         pytest.param({"spec": 3}, "spec: is not a valid MPIJob", id="nonsense"),
     ],
 )
-def test_what_cannot_be_converted_is_said(change: dict, said: str) -> None:
+def test_what_cannot_be_converted_is_said(change: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as caught:
         convert({**yaml.safe_load(MPI_JOB), **change})
     assert str(caught.value).startswith(said)

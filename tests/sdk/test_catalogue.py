@@ -63,7 +63,12 @@ def test_models_as_a_table() -> None:
 
 def test_models_as_json(dltrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(zoo, "model_costs", lambda *question: asked.append(question) or COSTS[:2])
+
+    def model_costs(*question: Any) -> Any:
+        asked.append(question)
+        return COSTS[:2]
+
+    monkeypatch.setattr(zoo, "model_costs", model_costs)
     done = dltrain("models", "--input", "3x32x32", "--outputs", "7", "--output", "json")
     assert (done.code, done.err, asked) == (0, "", [((3, 32, 32), 7)])
     assert json.loads(done.out) == [

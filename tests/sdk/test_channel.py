@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -128,12 +129,12 @@ async def test_nobody_at_the_other_end_is_told_with_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ChannelError, match=rf"cannot reach 127.0.0.1:{port}: \[Errno 111\]"):
-        await open_channel("127.0.0.1", port, None)
+        await open_channel("127.0.0.1", port, ssl.create_default_context())
 
 
 async def test_a_host_that_answers_no_handshake_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.1)
-    context = module.ssl.create_default_context()
+    context = ssl.create_default_context()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ChannelError, match=f"cannot reach 127.0.0.1:{port}: timed out"):

@@ -17,7 +17,7 @@ PODS: Final = "GET /api/v1/namespaces/ml/pods"
 LINES: Final = b"2026-03-01T12:00:00.000000001Z [rank 0] one\n2026-03-01T12:00:00.000000002Z [rank 0] two\n"
 FAULTS: Final[dict[str, Callable[[], Reply]]] = {
     "it restarts": lambda: failure(503, "the server is starting"),
-    "the connection breaks": lambda: Reply([b'{"type": "MODI', None]),  # type: ignore[list-item]  # the fake's sign for it
+    "the connection breaks": lambda: Reply([b'{"type": "MODI', None]),  # the fake's sign for it
     "it has forgotten (410)": lambda: failure(410, "too old resource version", "Expired"),
     "it is too busy (429)": lambda: Reply({"kind": "Status", "message": "busy"}, 429, {"Retry-After": "0"}),
     "the token expires (401)": lambda: failure(401, "Unauthorized"),

@@ -229,7 +229,7 @@ def test_watch_tells_each_change_and_ends_with_the_job(
 ) -> None:
     client.submit(job())
     write_status(client, phase="Running", progress={"stage": "train", "step": 1, "steps": 2, "percent": 50})
-    ending = {"phase": "Succeeded", "conditions": [condition("Complete", message="done")]}
+    ending: dict[str, Any] = {"phase": "Succeeded", "conditions": [condition("Complete", message="done")]}
     change_line = render.change_line
 
     def end_once_told(seen: DLTrainJob) -> str:

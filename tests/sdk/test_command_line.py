@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -31,7 +32,7 @@ from tests.sdk.command_line import CommandLine
 EXAMPLE = re.compile(r"Example: (dltrain .*)")
 
 
-def write(folder: Path, content: dict, name: str = "job.yaml") -> str:
+def write(folder: Path, content: dict[str, Any], name: str = "job.yaml") -> str:
     """A job file."""
     file = folder / name
     file.write_text(yaml.safe_dump(content))
@@ -59,7 +60,7 @@ def test_the_help_of_every_command_has_an_example_that_parses(dltrain: CommandLi
     assert found is not None
     program, command, *arguments = shlex.split(found[1])
     assert (program, command) == ("dltrain", name)
-    typer.main.get_command(app).commands[name].make_context(name, arguments)
+    typer.main.get_group(app).commands[name].make_context(name, arguments)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])

@@ -2,12 +2,12 @@
 
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import config
 
 from dltrain import access
 from dltrain.access import lines_of
@@ -90,8 +90,8 @@ def test_a_pod_uses_its_service_account(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr(access, "SERVICE_ACCOUNT", account)
-    monkeypatch.setattr(access.config.incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
-    monkeypatch.setattr(access.config.incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
+    monkeypatch.setattr(config.incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
+    monkeypatch.setattr(config.incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
     (account / "ca.crt").write_text(ssl.DER_cert_to_PEM_cert(certificate(tmp_path)))
     inside = connect()
     assert (inside.server, inside.namespace) == ("https://10.0.0.1:443", "research")
@@ -176,7 +176,7 @@ def test_a_server_that_speaks_no_tls_is_told_in_one_line(fake_api: FakeApi, tmp_
 
 
 @pytest.fixture
-def asked(fake_api: FakeApi, tmp_path: Path) -> Iterator[tuple[FakeApi, Connection, list[float]]]:
+def asked(fake_api: FakeApi, tmp_path: Path) -> tuple[FakeApi, Connection, list[float]]:
     """The fake server, a connection to it, and the pauses it makes."""
     made = connect(kubeconfig=fake_api.kubeconfig(tmp_path))
     pauses: list[float] = []

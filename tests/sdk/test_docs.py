@@ -89,7 +89,7 @@ def test_every_dltrain_command_exists() -> None:
 
 
 def test_every_command_of_the_test_cluster_exists() -> None:
-    actions = [action for action in parser()._subparsers._group_actions if action.choices]  # type: ignore[union-attr]
+    actions = [action for action in parser()._subparsers._group_actions if action.choices]  # type: ignore[union-attr]  # it has commands
     known = set(actions[0].choices or ())
     named = everywhere(lambda text: [call[0] for call in commands(text, "python3 -m tests.cluster")])
     assert [(page, word) for page, word in named if word not in known] == []

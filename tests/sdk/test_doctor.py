@@ -28,7 +28,7 @@ def node(name: str = "a", kind: str = "", *, ready: bool = True, **offers: str) 
     return named(name, status=status, labels={"node.kubernetes.io/instance-type": kind})
 
 
-GPUS: Final = {"nvidia__com_gpu": "8"}
+GPUS: Final[dict[str, Any]] = {"nvidia__com_gpu": "8"}
 
 
 def changed(**lists: Any) -> Facts:

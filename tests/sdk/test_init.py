@@ -34,7 +34,7 @@ def test_init_writes_a_valid_commented_job(dltrain: CommandLine, tmp_path: Path)
     done = dltrain("init", str(file), "--model", "mlp", "--gpus", "2", "--workers", "3", "--claim", "models", "--yes")
     assert (done.code, done.err) == (0, "")
     job = parse_job_file(file)
-    assert (job.spec.workers.world_size, job.spec.pipeline.model.name) == (6, "mlp")  # type: ignore[union-attr]
+    assert (job.spec.workers.world_size, job.spec.pipeline.model.name) == (6, "mlp")  # type: ignore[union-attr]  # it is set
     assert job.spec.storage is not None
     assert file.read_text().count("#") > 5
     assert dltrain("init", str(file), "--yes").code == 2

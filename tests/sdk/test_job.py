@@ -133,7 +133,7 @@ def test_a_manifest_keeps_owners_and_finalizers() -> None:
 
 
 def test_a_manifest_leaves_out_what_only_the_api_server_may_say() -> None:
-    told = {
+    told: dict[str, Any] = {
         "uid": "1",
         "resourceVersion": "7",
         "generation": 2,
@@ -168,7 +168,7 @@ def test_a_job_made_in_python_equals_the_same_job_in_yaml() -> None:
 
 def test_a_job_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        job().spec.workers.replicas = 2
+        job().spec.workers.replicas = 2  # type: ignore[misc]  # the mistake
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,8 @@ def test_the_amount_of_a_quantity(quantity: int | str, number: str) -> None:
 
 
 def test_requests_above_the_limits_are_named() -> None:
-    limits, requests = {"cpu": 2, "memory": "1Gi"}, {"cpu": "2500m", "memory": "1024Mi", "ephemeral-storage": "1Gi"}
+    limits: dict[str, int | str] = {"cpu": 2, "memory": "1Gi"}
+    requests: dict[str, int | str] = {"cpu": "2500m", "memory": "1024Mi", "ephemeral-storage": "1Gi"}
     assert Resources.model_construct(limits=limits, requests=requests).above_limit == ["cpu"]
 
 

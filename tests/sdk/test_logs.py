@@ -367,7 +367,7 @@ def test_leaving_off_in_the_middle_ends_the_readers(fake_api: FakeApi, fake_clie
     before = set(threading.enumerate())
     lines = fake_client.logs("a", follow=True)
     assert next(lines) == "[rank 0] 0"
-    lines.close()
+    lines.close()  # type: ignore[attr-defined]  # it is a generator
     readers = [thread for thread in set(threading.enumerate()) - before if thread.name == "dltrain-branch"]
     for reader in readers:
         reader.join(10)

@@ -1,6 +1,7 @@
 """What commands print for scripts: `--output json|yaml|name`, the same for every command that tells of something."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.sdk.command_line import CommandLine
 from tests.sdk.test_both_clients import note, write_status
 
 PROGRESS = {"stage": "train", "step": 5, "steps": 10, "samplesPerSecond": 12.5}
-READERS = {"json": json.loads, "yaml": yaml.safe_load}
+READERS: dict[str, Callable[[str], Any]] = {"json": json.loads, "yaml": yaml.safe_load}
 
 
 @pytest.fixture(params=READERS)

@@ -270,12 +270,12 @@ def test_another_kind_of_object_is_refused(name: str) -> None:
             id="two mistakes",
         ),
         pytest.param(
-            lambda: Train(epochs="ten"),  # type: ignore[arg-type]  # the mistake
+            lambda: Train(epochs="ten"),
             ['epochs: must be a whole number (got "ten"); write digits only'],
             id="a word for a number",
         ),
         pytest.param(
-            lambda: DLTrainJob(metadata=Metadata(name="x"), spec={"workers": {"replicas": 0}}),  # type: ignore[arg-type]  # plain values
+            lambda: DLTrainJob(metadata=Metadata(name="x"), spec={"workers": {"replicas": 0}}),
             ["spec.workers.replicas: must be at least 1 (got 0); set 1 or more"],
             id="below",
         ),

@@ -19,7 +19,7 @@ LAX: list[Level] = ["restricted", "baseline"]
 
 
 @pytest.fixture(scope="module")
-def guarded(api_server: ApiServer) -> dict[str, str]:
+def guarded(api_server: ApiServer) -> dict[Level, str]:
     """Level -> a namespace that enforces it."""
     spaces = {level: api_server.make_namespace(f"{level}-") for level in LAX}
     for level, space in spaces.items():
@@ -51,7 +51,7 @@ def forbidden(pod: dict[str, Any], level: Level) -> bool:
 @example(template={})
 @example(template={"spec": {"securityContext": None}})
 def test_the_api_server_judges_as_we_do(
-    api_server: ApiServer, guarded: dict[str, str], template: dict[str, Any]
+    api_server: ApiServer, guarded: dict[Level, str], template: dict[str, Any]
 ) -> None:
     pod = overlay(overlay({**POD, **BARE}, {"spec": {"containers": [{"name": "worker", "image": "x"}]}}), template)
     for level in LAX:

@@ -27,6 +27,7 @@ def test_every_name_that_a_quota_has_for_what_a_job_takes_is_counted() -> None:
     hard = {"cpu": 9, "requests.cpu": 9, "limits.cpu": 9, "requests.memory": "9Gi", "requests.nvidia.com/gpu": 9}
     hard |= {"pods": 9, "count/pods": 9, "count/configmaps": 9, "secrets": 9, "count/dltrainjobs.dltrain.io": 9}
     hard |= {"persistentvolumeclaims": 9}
+    found: dict[str, tuple[Any, bool]]
     found = {share.name: (share.each, share.once) for share in shares(quota(hard), GPU_POD)}
     assert found == {
         "cpu": (1, False),

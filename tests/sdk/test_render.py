@@ -1,6 +1,7 @@
 """What people see of a job."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,7 +206,7 @@ Artefacts:  out/a""",
     ],
 )
 def test_what_a_local_run_ends_with(tmp_path: Any, status: dict[str, Any], succeeded: bool, text: str) -> None:
-    result = LocalResult(succeeded, GroupStatus(**status), output="out/a")
+    result = LocalResult(succeeded, GroupStatus(**status), output=Path("out/a"))
     assert ending("a", result, 65) == text
 
 

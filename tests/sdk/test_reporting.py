@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def test_progress_is_reported_again_after_a_while(
     agent: socket.socket, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter([10.0, 10.1, 10.3])
-    monkeypatch.setattr(reporting.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     for step in (1, 2, 3):
         reporter.progress(ProgressReport(rank=0, step=step, total=9))
     assert [received(agent).step, received(agent).step] == [1, 3]

@@ -90,7 +90,7 @@ def commands_of_pages() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_every_command_in_the_pages_has_the_options_that_it_is_given() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     wrong = []
     known = list(commands_of_pages())
     for told, (name, *arguments) in known:

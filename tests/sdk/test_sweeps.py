@@ -38,14 +38,14 @@ def test_variants_are_valid_jobs_with_names_of_their_own() -> None:
     base = job({"pipeline": PIPELINE}, name="base")
     made = variants(base, grid({LR: [0.1, 0.2]}))
     assert [each.name for each in made] == ["base-0", "base-1"]
-    assert [each.spec.pipeline.train.optimizer.lr for each in made] == [0.1, 0.2]  # type: ignore[union-attr]
+    assert [each.spec.pipeline.train.optimizer.lr for each in made] == [0.1, 0.2]  # type: ignore[union-attr]  # it is set
 
 
 def test_what_is_wrong_with_any_variant_is_told_before_one_runs() -> None:
     base = job({"pipeline": PIPELINE})
     ran: list[DLTrainJob] = []
     with pytest.raises(SpecError) as caught:
-        sweep(base, [{LR: "fast"}, {"spec.nothing": 1}], lambda each: ran.append(each) or Results())  # type: ignore[func-returns-value]
+        sweep(base, [{LR: "fast"}, {"spec.nothing": 1}], lambda each: ran.append(each) or Results())  # type: ignore[func-returns-value]  # which is why it goes on
     assert [problem.path for problem in caught.value.problems] == [LR, "spec.nothing"]
     assert ran == []
 

@@ -21,7 +21,7 @@ JOB = f"{JOBS}/a"
 
 def job(version: int, name: str = "a", uid: str = "1", **status: Any) -> dict[str, Any]:
     """A job as the server has it."""
-    metadata = {"namespace": "ml", "uid": uid, "resourceVersion": str(version)}
+    metadata: dict[str, Any] = {"namespace": "ml", "uid": uid, "resourceVersion": str(version)}
     return {**document(name=name, **metadata), "status": status}
 
 
@@ -60,7 +60,8 @@ class Clock:
     """Time that passes only in pauses."""
 
     def __init__(self) -> None:
-        self.now, self.pauses = 0.0, []
+        self.now = 0.0
+        self.pauses: list[float] = []
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""

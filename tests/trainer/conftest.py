@@ -15,6 +15,7 @@ from torch import nn
 
 from dltrain_trainer.distributed.device import rank_device
 from dltrain_trainer.models import blueprint
+from dltrain_trainer.models.zoo import build
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,7 +28,7 @@ def as_in_a_rank() -> None:
 @pytest.fixture(autouse=True)
 def one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks that are threads share torch's random numbers, which real ranks do not."""
-    lock, build = threading.Lock(), blueprint.build
+    lock = threading.Lock()
 
     def build_alone(*arguments: Any, **options: Any) -> nn.Module:
         with lock:

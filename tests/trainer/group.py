@@ -75,15 +75,13 @@ class ThreadCommunicator:
 
     rank: int
     meeting: Meeting
+    size: int = field(init=False)
+    local_rank: int = field(init=False)
     _calls: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def size(self) -> int:
-        return self.meeting.size
-
-    @property
-    def local_rank(self) -> int:
-        return self.rank
+    def __post_init__(self) -> None:
+        self.size = self.meeting.size
+        self.local_rank = self.rank
 
     def start_sum(self, tensor: Tensor, name: str) -> Wait:
         key = self._leave(f"sum {name}", tensor.clone())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
 
-from dltrain_trainer import files
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.files import PATIENCE_SECONDS, deliver, make_folder
 from tests.trainer.builders import no_file_larger_than
@@ -38,12 +37,12 @@ class Storage:
 
 
 @pytest.fixture
-def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Storage:
     """One that refuses as the test's parameter says."""
     storage = Storage(*request.param)
-    monkeypatch.setattr(files.os, "fsync", storage.sync)
-    monkeypatch.setattr(files.time, "sleep", storage.sleep)
-    monkeypatch.setattr(files.time, "monotonic", lambda: storage.now)
+    monkeypatch.setattr(os, "fsync", storage.sync)
+    monkeypatch.setattr(time, "sleep", storage.sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: storage.now)
     return storage
 
 

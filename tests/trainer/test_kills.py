@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -90,6 +91,16 @@ def restarts(folder: Path) -> list[int]:
     return [int(found) for found in RESUMED.findall((folder / "log").read_text())]
 
 
+def reached(folder: Path, target: int) -> bool:
+    """Whether the ranks are at a step, or past it."""
+    return step(folder) >= target
+
+
+def restarted(folder: Path, times: int) -> bool:
+    """Whether the training was gone on with at least so often."""
+    return len(restarts(folder)) >= times
+
+
 def undisturbed(folder: Path) -> Account:
     """What the job comes to when nothing is killed."""
     with training(folder) as process:
@@ -106,10 +117,10 @@ def test_killed_ranks_cost_the_steps_since_the_last_snapshot_and_not_a_bit(tmp_p
     with training(folder) as process:
         for kill in range(KILLS):
             target = step(folder) + chance.randrange(5, 60)
-            wait_until(lambda target=target: step(folder) >= target, f"step {target}")
+            wait_until(partial(reached, folder, target), f"step {target}")
             done, began = step(folder), time.monotonic()
             os.kill(chance.choice(sorted(pid for pid, _ in ranks(folder))), signal.SIGKILL)
-            wait_until(lambda kill=kill: len(restarts(folder)) > kill, "the restart")
+            wait_until(partial(restarted, folder, kill + 1), "the restart")
             took.append(time.monotonic() - began)
             lost.append(done - restarts(folder)[-1])
             wait_until(lambda: step(folder) > 0, "a step")

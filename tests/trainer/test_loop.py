@@ -55,6 +55,7 @@ def by_hand(file: Path, rates: list[float]) -> tuple[list[float], dict[str, Tens
         loss.backward()
         with torch.no_grad():
             for parameter, speed in velocity.items():
+                assert parameter.grad is not None
                 decay = 0.01 if parameter.ndim > 1 else 0.0
                 speed.mul_(0.9).add_(parameter.grad + decay * parameter)
                 parameter.sub_(rate * speed)

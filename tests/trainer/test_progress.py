@@ -15,7 +15,6 @@ from dltrain.api.progress import Shares
 from dltrain.api.report import REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
 from dltrain.api.status import Results
 from dltrain.reporting import Reporter
-from dltrain_trainer import progress as progress_module
 from dltrain_trainer.progress import Progress, Training
 from dltrain_trainer.report.data import TimeSplit
 from tests.trainer.builders import SILENT
@@ -134,7 +133,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = time.monotonic()
-        monkeypatch.setattr(progress_module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def after(self, seconds: float) -> None:
         self.now += seconds

@@ -19,11 +19,12 @@ from dltrain_trainer.checkpoint import Checkpoints, Keeper
 from dltrain_trainer.checkpoint import keeper as keeper_module
 from dltrain_trainer.checkpoint.memory import Memory, Snapshot
 from dltrain_trainer.checkpoint.pace import Pace
+from dltrain_trainer.checkpoint.restoring import restore
 from dltrain_trainer.checkpoint.writer import Writer, Written
 from dltrain_trainer.errors import ToldToEndError
 from dltrain_trainer.training.state import TrainingState
 from tests.trainer.builders import equal, losses, npz, pipeline_job, saved, trained
-from tests.trainer.group import ThreadCommunicator, on_ranks
+from tests.trainer.group import Meeting, ThreadCommunicator, on_ranks
 
 TRAINING = {"samples": 22}
 RESNET = {"name": "resnet18", "resnet": {"width": 4}}
@@ -187,7 +188,9 @@ def test_a_storage_that_refuses_is_tried_again_and_ends_nothing(
 class OnePerPod(ThreadCommunicator):
     """A rank that is alone in its pod."""
 
-    local_rank = 0  # type: ignore[assignment]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.local_rank = 0
 
 
 class Killed(BaseException):
@@ -255,7 +258,6 @@ def test_a_training_killed_in_an_epoch_goes_on_from_any_pods_snapshot_to_the_sam
 
 def noting(done: list[int]) -> Any:
     """Restores, and notes the step."""
-    restore = keeper_module.restore
 
     def work(state: TrainingState, *rest: Any) -> str | None:
         where = restore(state, *rest)
@@ -296,7 +298,7 @@ def test_without_a_checkpoint_due_only_the_end_is_on_the_storage(tmp_path: Path,
 
 
 def test_sigterm_is_handled_by_the_main_thread_only(tmp_path: Path) -> None:
-    keeper = Keeper(ThreadCommunicator(0, None), Checkpoints(tmp_path, 1, {}), tmp_path, every=60)  # type: ignore[arg-type]
+    keeper = Keeper(ThreadCommunicator(0, Meeting(1)), Checkpoints(tmp_path, 1, {}), tmp_path, every=60)
     before = signal.getsignal(signal.SIGTERM)
 
     def watch() -> None:

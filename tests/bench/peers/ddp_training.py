@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -41,14 +42,14 @@ def resnet18() -> nn.Module:
     return model
 
 
-def accuracy(model: nn.Module, loader: DataLoader) -> float:
+def accuracy(model: nn.Module, loader: DataLoader[Any]) -> float:
     """The share of right answers."""
     model.eval()
     right = 0
     with torch.no_grad():
         for images, labels in loader:
             right += int((model(images).argmax(1) == labels).sum())
-    return right / len(loader.dataset)
+    return right / len(loader.dataset)  # type: ignore[arg-type]  # torchvision's have a length
 
 
 def main(data: str, name: str, samples: int, batch: int, epochs: int, rate: float, seed: int) -> None:  # noqa: PLR0917 - one for each word of the command line
@@ -57,7 +58,7 @@ def main(data: str, name: str, samples: int, batch: int, epochs: int, rate: floa
     torch.manual_seed(seed)
     transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([MEAN], [DEVIATION])])
     train = Subset(FashionMNIST(data, train=True, transform=transform), range(samples))
-    sampler = DistributedSampler(train, seed=seed)
+    sampler: DistributedSampler[Any] = DistributedSampler(train, seed=seed)
     size = dist.get_world_size()
     loader = DataLoader(train, batch // size, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
     model = DistributedDataParallel({"cnn": cnn, "resnet18": resnet18}[name]())

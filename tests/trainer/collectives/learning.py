@@ -36,7 +36,9 @@ NORMALIZED: dict[str, Any] = {
 """With batch normalisations."""
 BUILDING = threading.Lock()
 """Ranks that are threads share torch's generator, which first weights come from."""
-Cut = Callable[[int, int], slice]
+Share = slice | list[int]
+"""Of the samples."""
+Cut = Callable[[int, int], Share]
 """A rank and the number of ranks -> its share of the samples."""
 
 
@@ -61,13 +63,13 @@ def learner_of(
     return make_learner(built.to(device), settings, make_loss(settings), communicator, precision)
 
 
-def samples_of(share: slice, step: int, device: torch.device) -> Samples:
+def samples_of(share: Share, step: int, device: torch.device) -> Samples:
     """A share of the batch of a step."""
     inputs, targets, keys = (one[share].to(device) for one in (IMAGES, CLASSES, sample_keys(5, step, np.arange(12))))
     return Samples(inputs, targets, 12, keys)
 
 
-def steps(learner: Learner, share: slice, count: int, first: int = 0) -> list[Outcome]:
+def steps(learner: Learner, share: Share, count: int, first: int = 0) -> list[Outcome]:
     """Take some steps, at the peak of the learning rate."""
     rate, device = learner.train.peak_rate, device_of(learner.model)
     return [train_step(learner, samples_of(share, step, device), rate, step) for step in range(first, first + count)]

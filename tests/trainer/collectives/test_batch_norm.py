@@ -15,7 +15,7 @@ from tests.trainer.collectives.learning import NORMALIZED, evenly, largest_diffe
 from tests.trainer.group import on_ranks
 
 ALONE = SingleCommunicator()
-SYNCHRONIZED = {"communication": {"syncBatchNorm": True}}
+SYNCHRONIZED: dict[str, Any] = {"communication": {"syncBatchNorm": True}}
 LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "images": (lambda: nn.BatchNorm2d(3), (12, 3, 4, 5)),
     "rows": (lambda: nn.BatchNorm1d(3), (12, 3)),

@@ -50,8 +50,8 @@ def test_it_is_the_papers_algorithm() -> None:
     compression, size = compression_for("powerSgd"), 2
     directions = compression.tensors()["compression.directions.gradients.0.0"].clone()
     own = [gradients(0, rank)[0] for rank in range(size)]
-    basis = torch.linalg.qr(sum(matrix @ directions for matrix in own)).Q  # type: ignore[arg-type]
-    expected = basis @ sum(matrix.T @ basis for matrix in own).T  # type: ignore[union-attr]
+    basis = torch.linalg.qr(sum(matrix @ directions for matrix in own)).Q
+    expected = basis @ sum(matrix.T @ basis for matrix in own).T
     ((found, _),) = over_ranks("powerSgd", size, 1)
     assert torch.allclose(found[0][:600].view(30, 20), expected, atol=1e-8)
 

@@ -23,7 +23,7 @@ from dltrain_trainer.compression.low_rank import filled, rank_of, split
         ),
     ],
 )
-def test_nothing_is_lost_where_the_weight_has_the_rank(layer: nn.Module, samples: torch.Tensor) -> None:
+def test_nothing_is_lost_where_the_weight_has_the_rank(layer: nn.Linear | nn.Conv2d, samples: torch.Tensor) -> None:
     with torch.no_grad():
         flat = layer.weight.flatten(1)
         flat.copy_(torch.outer(flat[:, 0], flat[0]) + torch.outer(flat[:, -1].cos(), flat[1].sin()))

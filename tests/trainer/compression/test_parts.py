@@ -37,14 +37,16 @@ def test_an_unknown_edit_is_refused() -> None:
 
 
 def test_statistics_become_those_of_the_samples_and_weights_and_modes_stay() -> None:
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)).eval()
-    model[1].momentum, model[1].training = 0.3, True
+    linear, norm = nn.Linear(3, 4), nn.BatchNorm1d(4)
+    model = nn.Sequential(linear, norm, nn.Dropout(0.5)).eval()
+    norm.momentum, norm.training = 0.3, True
     samples = torch.randn(128, 3, generator=torch.Generator().manual_seed(0))
-    weight = model[0].weight.clone()
+    weight = linear.weight.clone()
     recalibrate(model, samples)
-    assert torch.allclose(model[1].running_mean, model[0](samples).mean(0), atol=1e-5)
-    assert torch.equal(model[0].weight, weight)
-    assert (model[1].momentum, [layer.training for layer in model]) == (0.3, [False, True, False])
+    assert norm.running_mean is not None
+    assert torch.allclose(norm.running_mean, linear(samples).mean(0), atol=1e-5)
+    assert torch.equal(linear.weight, weight)
+    assert (norm.momentum, [layer.training for layer in model]) == (0.3, [False, True, False])
 
 
 LOGITS, TEACHER = torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]])
@@ -67,6 +69,7 @@ def test_soft_loss_is_hintons() -> None:
 def test_a_student_that_answers_as_its_teacher_has_no_gradient(task: Any) -> None:
     outputs = TEACHER.clone().requires_grad_()
     soft_loss(outputs, TEACHER, task, 3.0).backward()
+    assert outputs.grad is not None
     assert torch.allclose(outputs.grad, torch.zeros_like(TEACHER), atol=1e-6)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dltrain.api.data import Task
@@ -41,4 +43,6 @@ def of_numbers(samples: int = 300, columns: int = 3, seed: int = 0) -> Predictio
 
 def of_task(task: Task, samples: int = 300) -> Predictions:
     """Predictions of a task."""
-    return {"classification": of_classes, "multilabel": of_labels, "regression": of_numbers}[task](samples)
+    makers: dict[Task, Callable[[int], Predictions]]
+    makers = {"classification": of_classes, "multilabel": of_labels, "regression": of_numbers}
+    return makers[task](samples)

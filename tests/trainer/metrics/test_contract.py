@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ def test_every_metric_is_for_some_task() -> None:
         pytest.param({"metrics": ["topK"], "topK": 3}, 3, id="given"),
     ],
 )
-def test_k(fields: dict, k: int) -> None:
+def test_k(fields: dict[str, Any], k: int) -> None:
     assert Evaluate.model_validate(fields).k == k
 
 
@@ -52,7 +52,7 @@ def test_k(fields: dict, k: int) -> None:
         pytest.param({"metrics": ["topK"], "topK": 1}, "greater than or equal to 2", id="top 1 is accuracy"),
     ],
 )
-def test_broken_settings_are_refused(fields: dict, message: str) -> None:
+def test_broken_settings_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Evaluate.model_validate(fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_a_quotient_is_rounded_once(values: np.ndarray, divisor: int) -> None:
 
 @QUICK
 @given(NUMBERS, st.integers(0, 40), st.randoms())
-def test_order_and_shares_do_not_matter(values: np.ndarray, cut: int, random) -> None:
+def test_order_and_shares_do_not_matter(values: np.ndarray, cut: int, random: Random) -> None:
     shuffled = np.array(random.sample(values.tolist(), len(values)))
     assert exact_sum(shuffled[:cut]) + exact_sum(shuffled[cut:]) == exact_sum(values)
 

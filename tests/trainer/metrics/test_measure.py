@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from dltrain.api.data import Task
 from dltrain.api.evaluate import DEFAULTS, NOT_NUMBERS, Evaluate, metrics_for
+from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.evaluation.families import FAMILIES, Measured
 from dltrain_trainer.evaluation.measure import artefacts, measure
 from dltrain_trainer.evaluation.predict import Predictions
@@ -19,7 +21,7 @@ from tests.trainer.group import ALONE, on_ranks
 from tests.trainer.metrics.builders import of_classes, of_labels, of_numbers, of_task
 from tests.trainer.metrics.shares import shuffled_shares, taken
 
-TASKS = ("classification", "multilabel", "regression")
+TASKS: tuple[Task, ...] = ("classification", "multilabel", "regression")
 EVERY = [(task, name) for task in TASKS for name in metrics_for(task)]
 CASES = [
     pytest.param(of_classes(), id="classes"),
@@ -51,7 +53,7 @@ def test_every_rank_measures_the_same_to_the_bit_as_one_alone(predictions: Predi
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_ranks_without_samples_take_part(task: str) -> None:
+def test_ranks_without_samples_take_part(task: Task) -> None:
     predictions = of_task(task, 40)
     shares = [taken(predictions, np.arange(start, stop)) for start, stop in ((0, 0), (0, 1), (1, 40), (40, 40))]
     found = on_ranks(4, lambda rank: measure(shares[rank.rank], all_of(predictions), rank))
@@ -60,7 +62,7 @@ def test_ranks_without_samples_take_part(task: str) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(TASKS), st.integers(20, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_shares_of_any_size_measure_the_same(task: str, samples: int, size: int, seed: int) -> None:
+def test_shares_of_any_size_measure_the_same(task: Task, samples: int, size: int, seed: int) -> None:
     predictions = of_task(task, samples)
     shares = shuffled_shares(predictions, size, seed)
     found = on_ranks(size, lambda rank: measure(shares[rank.rank], all_of(predictions), rank))
@@ -68,7 +70,7 @@ def test_shares_of_any_size_measure_the_same(task: str, samples: int, size: int,
 
 
 @pytest.mark.parametrize(("task", "name"), EVERY)
-def test_every_metric_can_be_asked_for_alone(task: str, name: str) -> None:
+def test_every_metric_can_be_asked_for_alone(task: Task, name: str) -> None:
     found = measure(of_task(task), asking_for(name), ALONE)
     assert set(found.metrics) == {name} - NOT_NUMBERS
     together = measure(of_task(task), all_of(of_task(task)), ALONE)
@@ -80,7 +82,7 @@ def test_every_metric_has_a_family_and_a_task() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_job_that_asks_for_nothing_gets_what_is_usual(task: str) -> None:
+def test_a_job_that_asks_for_nothing_gets_what_is_usual(task: Task) -> None:
     assert tuple(measure(of_task(task), Evaluate(), ALONE).metrics) == DEFAULTS[task]
 
 
@@ -214,7 +216,7 @@ def test_k_decides_what_top_k_counts() -> None:
 def test_what_cannot_be_measured_is_an_error_on_every_rank(predictions: Predictions, name: str, message: str) -> None:
     shares = shuffled_shares(predictions, 2, seed=0)
 
-    def refused(rank) -> bool:
+    def refused(rank: Communicator) -> bool:
         with pytest.raises(MetricError, match=message):
             measure(shares[rank.rank], asking_for(name), rank)
         return True

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from dltrain.api.data import Task
+from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.evaluation import predict as module
 from dltrain_trainer.evaluation.predict import predict
 from dltrain_trainer.evaluation.problems import MetricError
@@ -31,11 +33,11 @@ def samples(count: int) -> torch.Tensor:
     return torch.randn(count, 4, generator=torch.Generator().manual_seed(0))
 
 
-def targets(task: str, count: int) -> torch.Tensor:
+def targets(task: Task, count: int) -> torch.Tensor:
     return torch.arange(count) % OUTPUTS if task == "classification" else torch.ones(count, OUTPUTS)
 
 
-def said(task: str, count: int, ranks, model: nn.Module | None = None) -> module.Predictions:
+def said(task: Task, count: int, ranks: Communicator, model: nn.Module | None = None) -> module.Predictions:
     inputs = samples(count)
     return predict(
         model or Scores(),
@@ -50,7 +52,7 @@ def said(task: str, count: int, ranks, model: nn.Module | None = None) -> module
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 @pytest.mark.parametrize(("count", "size"), [(1000, 2), (1000, 3), (100, 4)])
-def test_ranks_together_say_what_one_says_alone_to_the_bit(task: str, count: int, size: int) -> None:
+def test_ranks_together_say_what_one_says_alone_to_the_bit(task: Task, count: int, size: int) -> None:
     model = Scores()
     alone = said(task, count, ALONE, model)
     parts = on_ranks(size, lambda rank: said(task, count, rank, model))
@@ -61,7 +63,7 @@ def test_ranks_together_say_what_one_says_alone_to_the_bit(task: str, count: int
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
-def test_outputs_are_probabilities_or_values_in_double_precision(task: str) -> None:
+def test_outputs_are_probabilities_or_values_in_double_precision(task: Task) -> None:
     model = Scores().eval()
     with torch.no_grad():
         raw = model(samples(10) * 2).double()
@@ -104,7 +106,7 @@ def test_a_model_that_has_diverged_is_an_error_on_every_rank() -> None:
     with torch.no_grad():
         model.weight.fill_(float("nan"))
 
-    def refused(rank) -> str:
+    def refused(rank: Communicator) -> str:
         with pytest.raises(MetricError) as error:
             said("regression", 300, rank, model)
         return str(error.value)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from dltrain.api.data import Task
 from dltrain.api.evaluate import Evaluate, metrics_for
 from dltrain_trainer.evaluation.problems import evaluation_problems
 
@@ -96,6 +99,6 @@ NOT_FIT = f"{METRICS}: mse is not a metric of classification; choose from {', '.
         ),
     ],
 )
-def test_problems(evaluate: dict, task: str, outputs: int, targets: list, expected: list[str]) -> None:
+def test_problems(evaluate: dict[str, Any], task: Task, outputs: int, targets: list[Any], expected: list[str]) -> None:
     array = np.array(targets, int if task == "classification" else float)
     assert evaluation_problems(Evaluate.model_validate(evaluate), task, outputs, array) == tuple(expected)

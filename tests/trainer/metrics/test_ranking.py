@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def test_roc_auc_is_the_share_of_pairs_in_the_right_order(samples: list[tuple[fl
 
 @QUICK
 @given(SAMPLES, st.integers(1, 5), st.randoms())
-def test_order_and_shares_do_not_matter(samples: list[tuple[float, bool]], shares: int, random) -> None:
+def test_order_and_shares_do_not_matter(samples: list[tuple[float, bool]], shares: int, random: Random) -> None:
     shuffled = random.sample(samples, len(samples))
     kinds = [sorted_kinds(*columns(shuffled[share::shares])) for share in range(shares)]
     ranking = merge([positive for positive, _ in kinds], [negative for _, negative in kinds])
@@ -112,7 +114,7 @@ def test_scikit_learn_calls_them_undefined_too() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("positive", [True, False])
-def test_a_score_that_is_no_number_is_an_error(kind: type, positive: bool) -> None:
+def test_a_score_that_is_no_number_is_an_error(kind: type[np.floating[Any]], positive: bool) -> None:
     scores = np.array([0.1, np.nan, 0.3], kind)
     with pytest.raises(ValueError, match="1 of 2 scores are not numbers"):
         rank_scores(scores, np.array([positive, positive, not positive]))

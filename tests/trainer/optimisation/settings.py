@@ -18,6 +18,9 @@ def train_of(**fields: Any) -> Train:
 class Weights(nn.Module):
     """Some parameters with values of their own, and no way to use them."""
 
+    matrix: nn.Parameter
+    bias: nn.Parameter
+
     def __init__(self, **values: Tensor) -> None:
         super().__init__()
         for name, value in values.items():

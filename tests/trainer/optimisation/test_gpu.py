@@ -26,7 +26,7 @@ def losses(device: str, model: dict[str, Any], precision: str = "fp32", **train:
 
 @pytest.mark.parametrize("case", OPTIMIZERS)
 def test_steps_are_those_of_the_cpu_but_for_rounding_dropout_included(case: str) -> None:
-    kind = {"optimizer": OPTIMIZERS[case], "clipNorm": 1.0, "ema": {}, "regularization": {"l1": 1e-3}}
+    kind: dict[str, Any] = {"optimizer": OPTIMIZERS[case], "clipNorm": 1.0, "ema": {}, "regularization": {"l1": 1e-3}}
     assert losses("cuda", CNN, **kind) == pytest.approx(losses("cpu", CNN, **kind), rel=1e-2)
 
 
@@ -37,5 +37,5 @@ def test_half_precision_trains(precision: str) -> None:
 
 @pytest.mark.parametrize("compression", ["fp16", "bf16", "powerSgd"])
 def test_compressed_gradients_train(compression: str) -> None:
-    kind = {"communication": {"compression": compression}}
+    kind: dict[str, Any] = {"communication": {"compression": compression}}
     assert losses("cuda", CNN, **kind) == pytest.approx(losses("cpu", CNN, **kind), rel=1e-2)

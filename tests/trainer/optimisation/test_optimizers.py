@@ -208,7 +208,7 @@ def test_a_restored_state_goes_on_to_the_same_bits(case: str) -> None:
 
 def test_parameters_that_are_not_trained_stay_and_are_not_remembered() -> None:
     model = start()
-    model.bias.requires_grad_(requires_grad=False)
+    model.bias.requires_grad_(False)
     optimizer = make_optimizer(model, train_of(regularization={"weightDecay": 0.5, "normAndBias": True}))
     model.matrix.grad = torch.ones(3, 2)
     before = model.bias.clone()

@@ -16,6 +16,11 @@ MATRIX = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
 BIAS = torch.tensor([4.0, -4.0])
 
 
+def grad_of(parameter: nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
 def model() -> Weights:
     one = Weights(matrix=MATRIX, bias=BIAS)
     with_gradients(one, torch.ones(2, 2), torch.ones(2))
@@ -36,8 +41,8 @@ def test_a_penalty_adds_its_value_and_its_gradient(
     one = model()
     found = add_penalties([one.matrix], l1, l2)
     assert found.item() == pytest.approx(penalty)
-    assert torch.allclose(one.matrix.grad, torch.tensor(gradient))
-    assert torch.equal(one.bias.grad, torch.ones(2))
+    assert torch.allclose(grad_of(one.matrix), torch.tensor(gradient))
+    assert torch.equal(grad_of(one.bias), torch.ones(2))
 
 
 def test_the_gradient_of_a_penalty_is_that_of_autograd() -> None:
@@ -47,7 +52,7 @@ def test_the_gradient_of_a_penalty_is_that_of_autograd() -> None:
     loss = sum(value.sum() + 0.03 * value.abs().sum() + 0.07 / 2 * value.square().sum() for value in values)
     other.zero_grad()
     torch.as_tensor(loss).backward()
-    assert all(torch.allclose(a.grad, b.grad) for a, b in zip(one.parameters(), values, strict=True))  # type: ignore[arg-type]
+    assert all(torch.allclose(grad_of(a), grad_of(b)) for a, b in zip(one.parameters(), values, strict=True))
 
 
 def network() -> nn.Sequential:
@@ -92,12 +97,12 @@ def test_all_gradients_together_are_scaled_to_the_limit(limit: float, scale: flo
     one = model()
     norm = clip_to_norm(list(one.parameters()), limit)
     assert norm.item() == pytest.approx(6**0.5)
-    assert torch.allclose(one.matrix.grad, torch.full((2, 2), scale), rtol=1e-5)
-    assert torch.allclose(one.bias.grad, torch.full((2,), scale), rtol=1e-5)
+    assert torch.allclose(grad_of(one.matrix), torch.full((2, 2), scale), rtol=1e-5)
+    assert torch.allclose(grad_of(one.bias), torch.full((2,), scale), rtol=1e-5)
 
 
 def test_a_gradient_that_is_not_finite_stays_so() -> None:
     one = model()
-    one.bias.grad[0] = torch.nan
+    grad_of(one.bias)[0] = torch.nan
     assert clip_to_norm(list(one.parameters()), 1.0).isnan()
-    assert one.bias.grad.isnan().all()
+    assert grad_of(one.bias).isnan().all()

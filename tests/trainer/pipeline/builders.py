@@ -22,8 +22,12 @@ from dltrain_trainer.data.transforms.chain import Chain
 from dltrain_trainer.data.transforms.preprocessing import prepared
 
 CPU = torch.device("cpu")
-TABLE_STEPS = ({"impute": {"strategy": "median"}}, {"normalize": {}}, {"pca": {"components": 3, "whiten": True}})
-IMAGE_STEPS = ({"contrastStretch": {"per": "dataset"}}, {"normalize": {}})
+TABLE_STEPS: tuple[dict[str, Any], ...] = (
+    {"impute": {"strategy": "median"}},
+    {"normalize": {}},
+    {"pca": {"components": 3, "whiten": True}},
+)
+IMAGE_STEPS: tuple[dict[str, Any], ...] = ({"contrastStretch": {"per": "dataset"}}, {"normalize": {}})
 
 
 def settings(*transforms: dict[str, Any], augment: tuple[dict[str, Any], ...] = (), **others: Any) -> Data:

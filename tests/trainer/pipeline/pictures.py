@@ -1,15 +1,20 @@
 """Folders of small images of one colour each."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from PIL import Image
 
 
-def picture(path, colour, size=(20, 10), mode="RGB"):
+def picture(path: Path, colour: int | tuple[int, ...], size: tuple[int, int] = (20, 10), mode: str = "RGB") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, colour).save(path)
     return path
 
 
-def picture_folder(root, sizes=((20, 10),), mode="RGB", suffix="png"):
+def picture_folder(
+    root: Path, sizes: Sequence[tuple[int, int]] = ((20, 10),), mode: str = "RGB", suffix: str = "png"
+) -> Path:
     for index in range(12):
         colour = (index * 20, 0, 0) if mode == "RGB" else index * 20
         for split in ("train", "test"):

@@ -1,5 +1,8 @@
 """Each augmentation: against torchvision for given numbers, and the numbers it draws against what the job says."""
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,11 @@ from torchvision.transforms.v2 import functional as tv
 
 from dltrain.api import augmentations as api
 from dltrain_trainer.data.augment import colors, finishing, places, warps
-from dltrain_trainer.data.augment.plan import FINISHES, MIXES, MOVES, WARPS, make_plan
+from dltrain_trainer.data.augment.mixing import MIXES
+from dltrain_trainer.data.augment.places import MOVES
+from dltrain_trainer.data.augment.plan import FINISHES, WARPS, make_plan
 from dltrain_trainer.data.counter import Draws
+from dltrain_trainer.data.samples import Dataset
 from dltrain_trainer.data.transforms import layout_of
 from dltrain_trainer.errors import DataError
 from tests.trainer.pipeline.builders import image_set, images, settings, table_set
@@ -36,7 +42,7 @@ def test_every_augmentation_of_the_contract_is_in_one_registry() -> None:
 
 
 @pytest.mark.parametrize(("fill", "mode"), [("zero", "constant"), ("edge", "edge"), ("reflect", "reflect")])
-def test_a_crop_is_padding_and_cutting(fill, mode) -> None:
+def test_a_crop_is_padding_and_cutting(fill: Literal["zero", "edge", "reflect"], mode: str) -> None:
     spec = api.RandomCrop(padding=5, fill=fill)
     drawn = places.draw_crop(spec, draws(), SIZE)
     result = places.crop(spec, unmoved(), drawn).gather(BYTES)
@@ -124,7 +130,9 @@ def test_parts_are_within_the_image_and_of_the_size_the_job_says() -> None:
         pytest.param({"hue": 0.5}, lambda i, f: tv.adjust_hue(i, f[3]), id="hue"),
     ],
 )
-def test_colour_jitter_is_torchvisions(strength, peer) -> None:
+def test_colour_jitter_is_torchvisions(
+    strength: dict[str, float], peer: Callable[[torch.Tensor, list[float]], torch.Tensor]
+) -> None:
     spec = api.ColorJitter(**strength)
     drawn = colors.draw_jitter(spec, draws(), SIZE)
     expected = torch.stack([peer(image, factors) for image, factors in zip(UNIT, drawn.tolist(), strict=True)])
@@ -172,7 +180,9 @@ GRAY = image_set(channels=1)
         ),
     ],
 )
-def test_an_augmentation_that_does_not_fit_the_data_is_refused(dataset, augment, message) -> None:
+def test_an_augmentation_that_does_not_fit_the_data_is_refused(
+    dataset: Dataset, augment: dict[str, Any], message: str
+) -> None:
     layout = layout_of(dataset)
     with pytest.raises(DataError) as refused:
         make_plan(settings(augment=(augment,)).augment, layout, layout)
@@ -180,7 +190,7 @@ def test_an_augmentation_that_does_not_fit_the_data_is_refused(dataset, augment,
 
 
 @pytest.mark.parametrize("augment", [{"gaussianNoise": {}}, {"mixup": {}}], ids=str)
-def test_tables_may_be_augmented_with_noise_and_mixup(augment) -> None:
+def test_tables_may_be_augmented_with_noise_and_mixup(augment: dict[str, Any]) -> None:
     layout = layout_of(ROWS)
     plan = make_plan(settings(augment=(augment,)).augment, layout, layout)
     assert len(plan.finishes + plan.mixes) == 1

@@ -1,5 +1,8 @@
 """The settings of data: what a job may say, and what it is told of what it may not."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,7 +30,7 @@ def test_a_named_set_needs_nothing_else() -> None:
         ("s3://bucket.of-ours/a/b.npz", None),
     ],
 )
-def test_addresses(source, claim) -> None:
+def test_addresses(source: str, claim: str | None) -> None:
     data = Data.model_validate({"source": source, "format": "npz"})
     assert (data.is_named, data.claim) == (False, claim)
 
@@ -35,7 +38,7 @@ def test_addresses(source, claim) -> None:
 @pytest.mark.parametrize(
     "source", ["imagenet", "file://relative", "s3://b/key", "s3://bucket", "pvc://Photos", "pvc:///a", "http://a/b", ""]
 )
-def test_other_sources_are_refused(source) -> None:
+def test_other_sources_are_refused(source: str) -> None:
     with pytest.raises(ValidationError, match="String should match pattern"):
         Data.model_validate({"source": source, "format": "npz"})
 
@@ -75,7 +78,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_does_not_fit_together_is_refused_with_a_remedy(case) -> None:
+def test_what_does_not_fit_together_is_refused_with_a_remedy(case: str) -> None:
     settings, message = BROKEN[case]
     with pytest.raises(ValidationError) as refused:
         Data.model_validate(settings)
@@ -85,7 +88,7 @@ def test_what_does_not_fit_together_is_refused_with_a_remedy(case) -> None:
 def test_every_field_has_a_description_and_a_bound() -> None:
     """As `kubectl explain` and the API server's cost estimate of rules need them."""
 
-    def missing(schema, path):
+    def missing(schema: dict[str, Any], path: str) -> Iterator[str]:
         if "properties" in schema:
             for name, part in schema["properties"].items():
                 if not part.get("description"):

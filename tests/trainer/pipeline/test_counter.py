@@ -1,5 +1,7 @@
 """Random numbers that depend on where they are used, and on nothing else."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -18,8 +20,11 @@ PI = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)
         pytest.param(PI, (0xA4093822, 0x299F31D0), (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1), id="pi"),
     ],
 )
-def test_philox_gives_the_known_answers_of_its_authors(counter, key, expected) -> None:
-    words = philox(tuple(np.array([word], np.uint64) for word in counter), key)
+def test_philox_gives_the_known_answers_of_its_authors(
+    counter: tuple[int, int, int, int], key: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    first, second, third, fourth = (np.array([word], np.uint64) for word in counter)
+    words = philox((first, second, third, fourth), key)
     assert tuple(int(word[0]) for word in words) == expected
 
 
@@ -34,8 +39,8 @@ def test_a_samples_numbers_do_not_depend_on_the_batch_it_is_in() -> None:
 @pytest.mark.parametrize(
     "change", [{"seed": 4}, {"epoch": 3}, {"purpose": 6}, {"samples": np.arange(100, 200)}], ids=lambda c: next(iter(c))
 )
-def test_another_seed_epoch_purpose_or_sample_gives_other_numbers(change) -> None:
-    arguments = {"seed": 3, "epoch": 2, "samples": np.arange(100), "purpose": 5}
+def test_another_seed_epoch_purpose_or_sample_gives_other_numbers(change: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"seed": 3, "epoch": 2, "samples": np.arange(100), "purpose": 5}
     assert not np.isin(Draws(**arguments).words(), Draws(**{**arguments, **change}).words()).any()
 
 
@@ -52,6 +57,6 @@ def test_uniform_numbers_are_uniform_and_independent() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 4.0])
-def test_beta_numbers_have_that_distribution(alpha) -> None:
+def test_beta_numbers_have_that_distribution(alpha: float) -> None:
     numbers = Draws(1, 0, np.arange(40_000), 0).beta(alpha)
     assert scipy.stats.kstest(numbers, scipy.stats.beta(alpha, alpha).cdf).pvalue > 1e-3

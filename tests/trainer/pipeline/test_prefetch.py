@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,7 +12,7 @@ from dltrain_trainer.data.prefetch import Prefetcher
 DEADLINE_SECONDS = 20
 
 
-def wait_until(condition) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it never came about"
@@ -60,7 +61,7 @@ def test_an_error_comes_where_its_item_would_have_come_and_nothing_after_it() ->
 
 
 def test_an_error_of_the_places_reaches_the_consumer_too() -> None:
-    def places():
+    def places() -> Iterator[int]:
         yield 0
         raise KeyError("epoch 1")
 
@@ -71,7 +72,7 @@ def test_an_error_of_the_places_reaches_the_consumer_too() -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
-def test_the_thread_is_gone_after_the_block_however_far_the_consumer_was(taken) -> None:
+def test_the_thread_is_gone_after_the_block_however_far_the_consumer_was(taken: int) -> None:
     with Prefetcher(lambda place, room: place, range(10**9), [0, 1]) as items:
         for _ in range(taken):
             next(items)
@@ -89,7 +90,7 @@ def test_the_thread_is_gone_after_an_error_of_the_consumer() -> None:
     assert not any(thread.name == "prefetch" for thread in threading.enumerate())
 
 
-def test_a_producer_that_is_stuck_is_an_error_and_no_hang(monkeypatch) -> None:
+def test_a_producer_that_is_stuck_is_an_error_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "STOP_SECONDS", 0.05)
     release = threading.Event()
     items = Prefetcher(lambda place, room: release.wait(DEADLINE_SECONDS), range(3), [0, 1])

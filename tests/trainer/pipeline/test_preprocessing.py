@@ -1,12 +1,14 @@
 """The fitted chain: stored, read back, fused and exported; over the whole registry of transforms."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from dltrain.api.transforms import Transform
+from dltrain_trainer.data.samples import Dataset
 from dltrain_trainer.data.transforms.affine import Affine
 from dltrain_trainer.data.transforms.chain import STEPS, Chain, fused
 from dltrain_trainer.data.transforms.preprocessing import FITTERS, Preprocessing
@@ -14,7 +16,7 @@ from tests.trainer.pipeline.builders import fitted, image_set, prepare, settings
 
 IMAGES = image_set()
 ROWS = table_set(np.random.default_rng(0).integers(0, 4, (60, 3)).astype(np.float32), "a", "b", "c")
-EXAMPLES = {
+EXAMPLES: dict[str, tuple[Dataset, list[dict[str, Any]]]] = {
     "normalize": (ROWS, [{"normalize": {}}]),
     "minMax": (ROWS, [{"minMax": {}}]),
     "impute": (ROWS, [{"impute": {"columns": ["a"]}}]),
@@ -43,7 +45,7 @@ def test_every_kind_of_step_is_in_some_example() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_what_is_stored_reads_back_to_the_same_bits(name) -> None:
+def test_what_is_stored_reads_back_to_the_same_bits(name: str) -> None:
     dataset, transforms = EXAMPLES[name]
     found, layout = fitted(dataset, *transforms)
     stored = json.dumps(found.to_dict(), allow_nan=False)
@@ -53,7 +55,7 @@ def test_what_is_stored_reads_back_to_the_same_bits(name) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_preparation_done_beforehand_and_the_rest_make_the_whole(name) -> None:
+def test_the_preparation_done_beforehand_and_the_rest_make_the_whole(name: str) -> None:
     dataset, transforms = EXAMPLES[name]
     found, _ = fitted(dataset, *transforms)
     ready, steps = prepare(dataset, settings(*transforms))
@@ -64,7 +66,7 @@ def test_the_preparation_done_beforehand_and_the_rest_make_the_whole(name) -> No
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_chain_can_be_exported_as_a_graph(name) -> None:
+def test_every_chain_can_be_exported_as_a_graph(name: str) -> None:
     dataset, transforms = EXAMPLES[name]
     found, _ = fitted(dataset, *transforms)
     sample = dataset.train.inputs[:4]

@@ -3,7 +3,9 @@
 import json
 import threading
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -20,7 +22,7 @@ FILES = {"set/a.bin": b"a" * 10, "set/deep/b.bin": b"b" * 5_000_000, "other.bin"
 
 
 @pytest.fixture(scope="module")
-def address():
+def address() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -29,7 +31,7 @@ def address():
 
 
 @pytest.fixture
-def client(address, monkeypatch, tmp_path):
+def client(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     urllib.request.urlopen(urllib.request.Request(f"{address}/moto-api/reset", method="POST")).close()
     for name, value in {
         "AWS_ENDPOINT_URL": address,
@@ -52,13 +54,14 @@ def client(address, monkeypatch, tmp_path):
 class Counting:
     """A file system that counts what is opened, and may spoil what is read."""
 
-    def __init__(self, files, spoil=lambda data: data) -> None:
-        self.files, self.spoil, self.opened = files, spoil, []
+    def __init__(self, files: Any, spoil: Callable[[bytes], bytes] = lambda data: data) -> None:
+        self.files, self.spoil = files, spoil
+        self.opened: list[str] = []
 
-    def find(self, where, detail):
+    def find(self, where: str, detail: bool) -> Any:
         return self.files.find(where, detail=detail)
 
-    def get_file(self, key, path, callback):
+    def get_file(self, key: str, path: str, callback: Any) -> None:
         self.opened.append(key)
         self.files.get_file(key, path, callback=callback)
         Path(path).write_bytes(self.spoil(Path(path).read_bytes()))
@@ -68,8 +71,8 @@ def quiet(line: str) -> None:
     """Nobody reads the log."""
 
 
-def test_everything_below_a_prefix_is_fetched_and_said(client, tmp_path) -> None:
-    said = []
+def test_everything_below_a_prefix_is_fetched_and_said(client: Any, tmp_path: Path) -> None:
+    said: list[str] = []
     folder = fetch(f"s3://{BUCKET}/set", tmp_path, said.append)
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.bin")}
     assert found == {"a.bin": FILES["set/a.bin"], "deep/b.bin": FILES["set/deep/b.bin"]}
@@ -77,11 +80,11 @@ def test_everything_below_a_prefix_is_fetched_and_said(client, tmp_path) -> None
     assert said[1].endswith(" of 5 MB")
 
 
-def test_an_object_is_a_file(client, tmp_path) -> None:
+def test_an_object_is_a_file(client: Any, tmp_path: Path) -> None:
     assert fetch(f"s3://{BUCKET}/other.bin", tmp_path, quiet).read_bytes() == b"c"
 
 
-def test_nothing_is_fetched_twice_but_what_has_changed(client, tmp_path) -> None:
+def test_nothing_is_fetched_twice_but_what_has_changed(client: Any, tmp_path: Path) -> None:
     files = Counting(s3())
     fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
     fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
@@ -92,7 +95,7 @@ def test_nothing_is_fetched_twice_but_what_has_changed(client, tmp_path) -> None
     assert (folder / "a.bin").read_bytes() == b"A" * 10
 
 
-def test_ranks_that_ask_at_the_same_time_fetch_once(client, tmp_path) -> None:
+def test_ranks_that_ask_at_the_same_time_fetch_once(client: Any, tmp_path: Path) -> None:
     files = Counting(s3())
     threads = [threading.Thread(target=fetch, args=(f"s3://{BUCKET}/set", tmp_path, quiet, files)) for _ in range(4)]
     for thread in threads:
@@ -109,7 +112,9 @@ def test_ranks_that_ask_at_the_same_time_fetch_once(client, tmp_path) -> None:
         pytest.param(lambda data: b"", "arrived as 0 bytes with MD5", id="cut short"),
     ],
 )
-def test_an_object_that_arrives_damaged_is_named_and_the_others_stay(client, tmp_path, spoil, found) -> None:
+def test_an_object_that_arrives_damaged_is_named_and_the_others_stay(
+    client: Any, tmp_path: Path, spoil: Callable[[bytes], bytes], found: str
+) -> None:
     files = Counting(s3(), spoil)
     with pytest.raises(DataError) as refused:
         fetch(f"s3://{BUCKET}/set/a.bin", tmp_path, quiet, files)
@@ -118,13 +123,13 @@ def test_an_object_that_arrives_damaged_is_named_and_the_others_stay(client, tmp
     assert fetch(f"s3://{BUCKET}/set/a.bin", tmp_path, quiet, files).read_bytes() == FILES["set/a.bin"]
 
 
-def test_an_upload_in_several_parts_is_known_by_its_size(client, tmp_path) -> None:
+def test_an_upload_in_several_parts_is_known_by_its_size(client: Any, tmp_path: Path) -> None:
     wanted = RemoteObject(f"{BUCKET}/other.bin", "other.bin", 2, "0cc175b9c0f1b6a831c399e269772661-3")
     with pytest.raises(DataError, match=r"other\.bin: arrived as 1 bytes with MD5 \w+, not 2 bytes; start"):
         copy(wanted, tmp_path, s3(), Fetching(2, quiet))
 
 
-def test_what_was_fetched_before_a_failure_is_not_fetched_again(client, tmp_path) -> None:
+def test_what_was_fetched_before_a_failure_is_not_fetched_again(client: Any, tmp_path: Path) -> None:
     files = Counting(s3(), lambda data: data if len(data) == 10 else b"")
     with pytest.raises(DataError, match=r"deep/b\.bin"):
         fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
@@ -133,7 +138,7 @@ def test_what_was_fetched_before_a_failure_is_not_fetched_again(client, tmp_path
     assert files.opened == [f"{BUCKET}/set/deep/b.bin"]
 
 
-def test_an_object_that_goes_while_it_is_fetched_is_named(client, tmp_path) -> None:
+def test_an_object_that_goes_while_it_is_fetched_is_named(client: Any, tmp_path: Path) -> None:
     [gone] = listed(f"s3://{BUCKET}/other.bin", s3())
     client.delete_object(Bucket=BUCKET, Key="other.bin")
     with pytest.raises(DataError, match=r"s3://pictures/other\.bin: does not exist; correct spec"):
@@ -147,13 +152,13 @@ def test_an_object_that_goes_while_it_is_fetched_is_named(client, tmp_path) -> N
         pytest.param("no-such-bucket/a", "s3://no-such-bucket/a: ", id="no such bucket"),
     ],
 )
-def test_an_address_with_nothing_is_named(client, tmp_path, where, message) -> None:
+def test_an_address_with_nothing_is_named(client: Any, tmp_path: Path, where: str, message: str) -> None:
     with pytest.raises(DataError) as refused:
         fetch(f"s3://{where}", tmp_path, quiet)
     assert message in str(refused.value)
 
 
-def test_a_full_disk_is_said_to_be_full(client, tmp_path) -> None:
+def test_a_full_disk_is_said_to_be_full(client: Any, tmp_path: Path) -> None:
     def fill(data: bytes) -> bytes:
         raise OSError(28, "No space left on device")
 
@@ -161,16 +166,18 @@ def test_a_full_disk_is_said_to_be_full(client, tmp_path) -> None:
         fetch(f"s3://{BUCKET}/set", tmp_path, quiet, Counting(s3(), fill))
 
 
-def test_a_server_that_cannot_be_reached_is_named_with_what_to_check(client, tmp_path, monkeypatch) -> None:
+def test_a_server_that_cannot_be_reached_is_named_with_what_to_check(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(DataError, match=r"s3://pictures/set: cannot be read \(.*check the address, the credentials"):
         fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
 
 
-def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path) -> None:
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     class Hostile:
-        def find(self, where, detail):
+        def find(self, where: str, detail: bool) -> Any:
             return {f"{BUCKET}/set/../../x": {"size": 1, "ETag": '""'}}
 
     with pytest.raises(DataError, match=r"has \.\. in its name"):
@@ -185,11 +192,11 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path) -> None:
     ],
     ids=["one part", "several parts"],
 )
-def test_only_the_tag_of_an_upload_in_one_part_is_its_md5(tag, md5) -> None:
+def test_only_the_tag_of_an_upload_in_one_part_is_its_md5(tag: str, md5: str | None) -> None:
     assert RemoteObject("a", "a", 1, tag).md5 == md5
 
 
-def test_a_job_reads_its_data_from_s3(client, tmp_path) -> None:
+def test_a_job_reads_its_data_from_s3(client: Any, tmp_path: Path) -> None:
     path = Path(tmp_path) / "set.npz"
     np.savez(path, x=np.zeros((50, 4, 4), np.uint8), y=np.arange(50) % 2)
     client.upload_file(str(path), BUCKET, "npz/set.npz")

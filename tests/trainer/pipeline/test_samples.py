@@ -1,10 +1,13 @@
 """What arrays make up a split, and which are refused."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from dltrain.api.data import Limit
+from dltrain.api.data import Limit, Task
 from dltrain_trainer.data.samples import Dataset, Split, make_dataset, make_split
 from dltrain_trainer.errors import DataError
 
@@ -21,7 +24,7 @@ LABELS = np.array([0, 1])
         pytest.param(np.zeros((2, 5, 3), np.int32), (2, 5, 3), torch.float32, id="series"),
     ],
 )
-def test_inputs(inputs, shape, dtype) -> None:
+def test_inputs(inputs: NDArray[Any], shape: tuple[int, ...], dtype: torch.dtype) -> None:
     split = make_split(inputs, LABELS, "classification", "x")
     assert (tuple(split.inputs.shape), split.inputs.dtype) == (shape, dtype)
 
@@ -38,7 +41,7 @@ def test_pixels_keep_their_place() -> None:
         pytest.param("multilabel", [[0, 1], [1, 1]], torch.tensor([[0.0, 1], [1, 1]]), id="labels"),
     ],
 )
-def test_targets(task, targets, expected) -> None:
+def test_targets(task: Task, targets: list[Any], expected: torch.Tensor) -> None:
     torch.testing.assert_close(make_split(np.zeros((2, 1)), np.array(targets), task, "x").targets, expected)
 
 
@@ -60,7 +63,9 @@ def test_targets(task, targets, expected) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_arrays_that_make_up_no_split_are_refused(inputs, targets, task, message) -> None:
+def test_arrays_that_make_up_no_split_are_refused(
+    inputs: NDArray[Any], targets: NDArray[Any], task: Task, message: str
+) -> None:
     with pytest.raises(DataError) as refused:
         make_split(inputs, targets, task, "digits.npz (train)")
     assert str(refused.value).startswith("digits.npz (train): ")
@@ -78,7 +83,7 @@ def split(count: int = 4, features: int = 2, label: int = 1) -> Split:
         pytest.param(split(label=2), "the test split has label 2, the training labels end at 1", id="class"),
     ],
 )
-def test_splits_that_do_not_fit_are_refused(other, message) -> None:
+def test_splits_that_do_not_fit_are_refused(other: Split, message: str) -> None:
     with pytest.raises(DataError) as refused:
         make_dataset(Dataset(split(), None, other, "classification", 2), "x")
     assert message in str(refused.value)

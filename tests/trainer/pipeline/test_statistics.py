@@ -1,5 +1,7 @@
 """Statistics: equal to numpy's, and the same however many ranks work them out."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -8,7 +10,7 @@ from dltrain_trainer.data.statistics.bytes import byte_counts, moments_of, quant
 from dltrain_trainer.data.statistics.covariance import covariance, principal_axes
 from dltrain_trainer.data.statistics.moments import counts_and_means, extremes, moments
 from dltrain_trainer.data.statistics.quantiles import quantiles
-from dltrain_trainer.data.team import Alone, own_share
+from dltrain_trainer.data.team import Alone, Team, own_share
 from tests.trainer.group import on_ranks
 
 RANKS = [1, 2, 3, 7]
@@ -23,12 +25,12 @@ def table(rows: int = 5001, columns: int = 35, missing: float = 0.05) -> np.ndar
     return values.astype(np.float32)
 
 
-def rows_of(values, team):
+def rows_of(values: np.ndarray, team: Team) -> Callable[[], list[np.ndarray]]:
     return lambda: [values[own_share(len(values), team)]]
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-def test_moments_are_numpys_in_double_precision(ranks) -> None:
+def test_moments_are_numpys_in_double_precision(ranks: int) -> None:
     values = table()
     wide = values.astype(np.float64)
     for found in on_ranks(ranks, lambda team: moments(rows_of(values, team), 35, team)):
@@ -50,7 +52,7 @@ def test_a_column_without_values_counts_none() -> None:
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-def test_extremes_are_numpys(ranks) -> None:
+def test_extremes_are_numpys(ranks: int) -> None:
     values = table()
     for low, high in on_ranks(ranks, lambda team: extremes(rows_of(values, team), 35, team)):
         np.testing.assert_array_equal(low, np.nanmin(values, axis=0))
@@ -58,7 +60,7 @@ def test_extremes_are_numpys(ranks) -> None:
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-def test_quantiles_are_numpys(ranks) -> None:
+def test_quantiles_are_numpys(ranks: int) -> None:
     values, fractions = table(columns=11), [0.0, 0.02, 0.5, 1.0]
     expected = np.nanquantile(values.astype(np.float64), fractions, axis=0)
     for found in on_ranks(ranks, lambda team: quantiles(rows_of(values, team), 11, fractions, team)):
@@ -74,14 +76,14 @@ def test_quantiles_are_numpys(ranks) -> None:
         pytest.param([[7.0]], id="one"),
     ],
 )
-def test_quantiles_of_odd_numbers_are_numpys(values) -> None:
+def test_quantiles_of_odd_numbers_are_numpys(values: list[list[float]]) -> None:
     array = np.array(values, np.float32)
     found = quantiles(lambda: [array], 1, [0.25, 0.5], Alone())
     np.testing.assert_allclose(found, np.quantile(array.astype(np.float64), [0.25, 0.5], axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-def test_statistics_of_bytes_are_exact(ranks) -> None:
+def test_statistics_of_bytes_are_exact(ranks: int) -> None:
     images = np.random.default_rng(2).integers(0, 256, (101, 3, 9, 7)).astype(np.uint8)
     for counts in on_ranks(ranks, lambda team: byte_counts(images, team)):
         found = moments_of(counts)
@@ -92,12 +94,12 @@ def test_statistics_of_bytes_are_exact(ranks) -> None:
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-def test_principal_axes_are_scikit_learns(ranks) -> None:
+def test_principal_axes_are_scikit_learns(ranks: int) -> None:
     random = np.random.default_rng(3)
     values = (random.standard_normal((2000, 20)) @ random.standard_normal((20, 20)) + 50).astype(np.float32)
     expected = PCA(svd_solver="full").fit(values.astype(np.float64))
 
-    def work(team):
+    def work(team: Team) -> tuple[np.ndarray, np.ndarray]:
         count, mean = counts_and_means(rows_of(values, team), 20, team)
         return principal_axes(covariance(rows_of(values, team), count[0], mean, team))
 

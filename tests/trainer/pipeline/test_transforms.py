@@ -1,5 +1,8 @@
 """Each transform against the library that users know it from; the tolerance is beside each comparison."""
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from torchvision.transforms.v2 import functional as tv
 
+from dltrain_trainer.data.samples import Dataset
 from dltrain_trainer.data.statistics.moments import Moments
 from dltrain_trainer.data.transforms import color
 from dltrain_trainer.data.transforms.affine import spread_of
@@ -98,7 +102,7 @@ def test_min_max_of_images_reaches_both_ends_in_each_channel() -> None:
 @pytest.mark.parametrize(
     "spec", [{"strategy": "mean"}, {"strategy": "median"}, {"strategy": "constant", "value": -3.5}], ids=str
 )
-def test_impute_is_scikit_learns_simple_imputer(spec) -> None:
+def test_impute_is_scikit_learns_simple_imputer(spec: dict[str, Any]) -> None:
     values = table(missing=0.2)
     found, _ = fitted(table_set(values), {"impute": spec})
     imputer = SimpleImputer(strategy=spec["strategy"], fill_value=spec.get("value"))
@@ -115,7 +119,7 @@ def test_impute_is_scikit_learns_simple_imputer(spec) -> None:
         pytest.param({"explainedVariance": 1.0}, PCA(svd_solver="full"), id="all of it"),
     ],
 )
-def test_pca_is_scikit_learns(spec, peer) -> None:
+def test_pca_is_scikit_learns(spec: dict[str, Any], peer: PCA) -> None:
     values = table()
     found, layout = fitted(table_set(values), {"pca": spec})
     expected = peer.fit_transform(values.astype(np.float64))
@@ -142,13 +146,13 @@ def test_one_hot_is_scikit_learns_encoder() -> None:
 
 
 @pytest.mark.parametrize("value", [7.0, np.nan], ids=["unknown", "missing"])
-def test_a_category_that_the_training_split_lacks_is_all_zeros(value) -> None:
+def test_a_category_that_the_training_split_lacks_is_all_zeros(value: float) -> None:
     found, _ = fitted(table_set(np.array([[0.0], [1.0]]), "a"), {"oneHot": {"columns": ["a"]}})
     np.testing.assert_array_equal(found(torch.tensor([[value]])), [[0, 0]])
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_median_is_opencvs(size) -> None:
+def test_median_is_opencvs(size: int) -> None:
     dataset = image_set()
     found, _ = fitted(dataset, {"denoise": {"size": size}})
     result = (hwc(found(dataset.train.inputs)) * 255).round().astype(np.uint8)
@@ -177,7 +181,7 @@ def test_gaussian_between_other_steps_is_not_rounded() -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(2, 98), (0, 100), (5, 90.5)])
-def test_contrast_stretch_is_scikit_images(low, high) -> None:
+def test_contrast_stretch_is_scikit_images(low: float, high: float) -> None:
     dataset = image_set()
     found, _ = fitted(dataset, {"contrastStretch": {"low": low, "high": high}})
     result = hwc(found(dataset.train.inputs))
@@ -239,7 +243,7 @@ def jpeg_ycbcr(batch: torch.Tensor) -> np.ndarray:
         pytest.param("gray", lambda b: rgb(b) @ [[0.299], [0.587], [0.114]], COLOUR, id="gray, BT.601"),
     ],
 )
-def test_color_space(space, peer, tolerance) -> None:
+def test_color_space(space: str, peer: Callable[[torch.Tensor], np.ndarray], tolerance: float) -> None:
     dataset = image_set(count=20)
     found, layout = fitted(dataset, {"colorSpace": {"to": space}})
     result = hwc(found(dataset.train.inputs))
@@ -253,7 +257,7 @@ def test_color_space(space, peer, tolerance) -> None:
 
 
 @pytest.mark.parametrize("space", ["hsv", "lab", "ycbcr"])
-def test_there_and_back_again(space) -> None:
+def test_there_and_back_again(space: str) -> None:
     dataset = image_set(count=20)
     found, layout = fitted(dataset, {"colorSpace": {"to": space}}, {"colorSpace": {"to": "rgb"}})
     torch.testing.assert_close(found(dataset.train.inputs), dataset.train.inputs / 255, rtol=0, atol=1e-5)
@@ -263,7 +267,7 @@ def test_there_and_back_again(space) -> None:
 @pytest.mark.parametrize(
     "colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 255)], ids=str
 )
-def test_pure_colours_have_their_hue(colour) -> None:
+def test_pure_colours_have_their_hue(colour: tuple[int, ...]) -> None:
     pixel = torch.tensor(colour).view(1, 3, 1, 1) / 255
     expected = skimage.color.rgb2hsv(np.array(colour) / 255)
     np.testing.assert_allclose(color.hsv_of(pixel).flatten(), expected, atol=COLOUR)
@@ -278,7 +282,9 @@ def test_gray_images_become_colour_images_of_equal_channels() -> None:
 
 @pytest.mark.parametrize(("method", "levels"), [("bilinear", 1), ("bicubic", 3), ("nearest", 0)])
 @pytest.mark.parametrize(("height", "width"), [(8, 5), (33, 20)], ids=["smaller", "larger"])
-def test_resize_is_torchvisions_within_levels_that_its_rounding_on_the_way_costs(method, levels, height, width) -> None:
+def test_resize_is_torchvisions_within_levels_that_its_rounding_on_the_way_costs(
+    method: str, levels: int, height: int, width: int
+) -> None:
     dataset = image_set()
     found, layout = fitted(dataset, {"resize": {"height": height, "width": width, "method": method}})
     mode = tv.InterpolationMode.NEAREST_EXACT if method == "nearest" else tv.InterpolationMode(method)
@@ -297,7 +303,7 @@ def test_resize_is_torchvisions_within_levels_that_its_rounding_on_the_way_costs
         pytest.param(({"impute": {}}, {"minMax": {}}), id="minMax"),
     ],
 )
-def test_any_number_of_ranks_fits_a_table_as_one_does(transforms) -> None:
+def test_any_number_of_ranks_fits_a_table_as_one_does(transforms: tuple[dict[str, Any], ...]) -> None:
     values = table(missing=0.1)
     alone = fitted(table_set(values), *transforms)[0](torch.from_numpy(values))
     for ranks in (2, 5):
@@ -403,7 +409,9 @@ EMPTY = table_set(np.array([[np.nan, 1.0], [np.nan, 2.0]]), "age", "size")
         ),
     ],
 )
-def test_a_transform_that_does_not_fit_the_data_is_refused_with_a_remedy(dataset, transforms, message) -> None:
+def test_a_transform_that_does_not_fit_the_data_is_refused_with_a_remedy(
+    dataset: Dataset, transforms: list[dict[str, Any]], message: str
+) -> None:
     with pytest.raises(DataError) as refused:
         fitted(dataset, *transforms)
     assert message in str(refused.value)

@@ -20,7 +20,8 @@ from tests.trainer.pipeline.builders import (
 
 def main(folder: str, pictures: str) -> None:
     """Fit, load and tell."""
-    team, said = MpiTeam(MPI.COMM_WORLD), []
+    team = MpiTeam(MPI.COMM_WORLD)
+    said: list[str] = []
     rows, _ = fitted(table_set(rows_with_gaps()), *TABLE_STEPS, team=team)
     pixels, _ = fitted(image_set(), *IMAGE_STEPS, team=team)
     loaded = load_data(settings(source=f"file://{pictures}", format="image-folder"), said.append).dataset

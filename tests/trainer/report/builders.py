@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 from dltrain.api.data import Task
 from dltrain.api.evaluate import Evaluate, metrics_for
@@ -47,7 +48,7 @@ def epochs(count: int = 4) -> tuple[Epoch, ...]:
     )
 
 
-def evaluated(predictions: Predictions) -> dict[str, dict]:
+def evaluated(predictions: Predictions) -> dict[str, Any]:
     """What evaluation.json and curves.json hold."""
     wanted = Evaluate.model_validate({"metrics": metrics_for(predictions.task)})
     files = artefacts(measure(predictions, wanted, ALONE))

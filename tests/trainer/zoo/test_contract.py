@@ -96,7 +96,7 @@ def test_an_option_out_of_bounds_is_refused_at_its_place(fields: dict[str, Any],
 
 def test_the_choices_of_the_contract_are_those_of_the_zoo() -> None:
     assert set(get_args(ActivationName)) == set(ACTIVATIONS)
-    pooling = type(model_of("lstm", lstm={}).lstm).model_fields["pooling"]  # type: ignore[union-attr]
+    pooling = type(model_of("lstm", lstm={}).lstm).model_fields["pooling"]  # type: ignore[union-attr]  # it is set
     assert set(get_args(pooling.annotation)) == set(POOLINGS)
 
 

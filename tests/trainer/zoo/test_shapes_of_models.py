@@ -13,7 +13,7 @@ from torchvision import models as torchvision_models
 from dltrain.api.model import NAMED_MODELS
 from dltrain_trainer.models.activations import ACTIVATIONS, MONOTONE
 from dltrain_trainer.models.noise import Dropout, StochasticDepth
-from dltrain_trainer.models.recurrent import Attention
+from dltrain_trainer.models.recurrent import Attention, Layer
 from dltrain_trainer.models.residual import skip_rates
 from dltrain_trainer.models.shapes import Shape
 from dltrain_trainer.models.zoo import build
@@ -144,7 +144,7 @@ def recurrent(pooling: str, *, bidirectional: bool) -> tuple[nn.Sequential, Tens
     options = {"hidden": 4, "pooling": pooling, "bidirectional": bidirectional}
     model, batch = build(model_of("lstm", lstm=options), (6, 5), 3).eval(), torch.randn(2, 6, 5)
     assert isinstance(model, nn.Sequential)
-    outputs, (hidden, _) = model[0].cell(batch)
+    outputs, (hidden, _) = model.get_submodule("0.cell")(batch)
     return model, batch, outputs, hidden
 
 
@@ -182,7 +182,7 @@ def test_recurrent_layers_stand_on_each_other_with_dropout_between() -> None:
     assert [type(layer).__name__ for layer in model.children()] == [
         *("Layer", "Dropout", "Layer", "Dropout", "Layer", "LastStep", "Dropout", "Linear")
     ]
-    assert [layer.cell.input_size for layer in model.children() if hasattr(layer, "cell")] == [5, 8, 8]
+    assert [layer.cell.input_size for layer in model.children() if isinstance(layer, Layer)] == [5, 8, 8]
 
 
 # ---------------------------------------------------------------- residual networks
@@ -222,7 +222,8 @@ def test_the_stem_is_the_one_that_is_asked_for_or_that_fits_the_samples() -> Non
         with torch.device("meta"):
             first = next(build(model_of("resnet18", resnet=resnet), (1, side, side), 3).children())
         assert isinstance(first, nn.Conv2d)
-        return {(3, 3): "cifar", (7, 7): "imagenet"}[first.kernel_size]
+        known: dict[tuple[int, ...], str] = {(3, 3): "cifar", (7, 7): "imagenet"}
+        return known[first.kernel_size]
 
     assert [stem(64), stem(65), stem(65, stem="cifar"), stem(64, stem="imagenet")] == [
         *("cifar", "imagenet", "cifar", "imagenet")

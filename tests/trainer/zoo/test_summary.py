@@ -84,7 +84,7 @@ def test_the_memory_is_what_training_really_keeps_but_for_copies_where_memory_la
 
 def test_a_summary_leaves_the_model_as_it_was() -> None:
     model = build_case("resnet18").eval()
-    next(model.parameters()).requires_grad_(requires_grad=False)
+    next(model.parameters()).requires_grad_(False)
     before = {name: one.clone() for name, one in model.state_dict().items()}
     summarize(model, CASES["resnet18"][1])
     assert not any(module.training for module in model.modules())

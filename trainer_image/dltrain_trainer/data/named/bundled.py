@@ -70,7 +70,7 @@ def scikit_learn() -> Any:
         DataError: it is missing.
     """
     try:
-        from sklearn import datasets  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
+        from sklearn import datasets  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
         raise DataError("this data set comes with the library scikit-learn; install dltrain[data]") from error
     return datasets

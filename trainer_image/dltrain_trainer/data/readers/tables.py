@@ -51,9 +51,9 @@ def arrow() -> Any:
         DataError: it is missing.
     """
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
-        import pyarrow.csv  # type: ignore[import-untyped]  # noqa: PLC0415
-        import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.csv  # noqa: PLC0415
+        import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
         raise DataError("csv and parquet need the library pyarrow; install dltrain[data]") from error
     return pa
