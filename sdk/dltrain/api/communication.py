@@ -23,7 +23,7 @@ class HorovodTuning(SpecModel):
     hierarchical_allreduce: bool | None = None
     """Whether the ranks of one machine sum among themselves before machines do (needs NCCL)."""
     cycle_milliseconds: Annotated[float, Field(ge=0, le=10_000)] | None = None
-    """How long Horovod waits between two looks at what is ready to be summed."""
+    """How long Horovod waits between two looks at what is ready to be summed; by default 0.3."""
     fusion_mebibytes: Annotated[int, Field(ge=0, le=65_536)] | None = None
     """How much it sums at once; 0 sums each bucket by itself."""
     cache_capacity: Annotated[int, Field(ge=0, le=1_048_576)] | None = None

@@ -25,7 +25,7 @@ def test_settings_become_variables_in_horovods_units() -> None:
             "ncclStreams": 2,
         }
     )
-    assert horovod_environment(tuning) == {
+    assert horovod_environment(tuning, {}) == {
         "HOROVOD_HIERARCHICAL_ALLREDUCE": "1",
         "HOROVOD_CYCLE_TIME": "2.5",
         "HOROVOD_FUSION_THRESHOLD": "67108864",
@@ -37,12 +37,16 @@ def test_settings_become_variables_in_horovods_units() -> None:
 def test_a_setting_of_zero_or_false_is_a_setting() -> None:
     tuning = HorovodTuning(hierarchical_allreduce=False, fusion_mebibytes=0)
     expected = {"HOROVOD_HIERARCHICAL_ALLREDUCE": "0", "HOROVOD_FUSION_THRESHOLD": "0"}
-    assert horovod_environment(tuning) == expected
+    assert horovod_environment(tuning, {"HOROVOD_CYCLE_TIME": "1"}) == expected
 
 
 @pytest.mark.parametrize("tuning", [None, HorovodTuning()], ids=["none", "empty"])
-def test_what_is_absent_is_left_to_horovod(tuning: HorovodTuning | None) -> None:
-    assert horovod_environment(tuning) == {}
+def test_what_is_absent_is_left_to_horovod_but_for_a_shorter_cycle(tuning: HorovodTuning | None) -> None:
+    assert horovod_environment(tuning, {}) == {"HOROVOD_CYCLE_TIME": "0.3"}
+
+
+def test_a_cycle_of_the_environments_own_stays() -> None:
+    assert horovod_environment(None, {"HOROVOD_CYCLE_TIME": "5"}) == {}
 
 
 @pytest.mark.parametrize(

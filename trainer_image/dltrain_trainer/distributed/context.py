@@ -31,7 +31,7 @@ def connect(
         from dltrain_trainer.distributed.ddp import DdpCommunicator  # noqa: PLC0415 - initialises MPI
 
         return DdpCommunicator()
-    environment.update(horovod_environment(tuning))
+    environment.update(horovod_environment(tuning, environment))
     from dltrain_trainer.distributed.horovod import HorovodCommunicator  # noqa: PLC0415 - initialises MPI
 
     return HorovodCommunicator()
