@@ -90,7 +90,7 @@ sbom: | $(UV)  ## Write what the images hold of Python as CycloneDX into dist/sb
 lock: | $(UV)  ## Resolve the dependencies again
 	$(UV) lock
 
-faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (a quarter of an hour)
+faults: install  ## Try every fault with every write of the operator, and 2,000 random pairs (five minutes)
 	FAULT_EVERY_WRITE=1 FAULT_PAIRS=2000 $(RUN)pytest -q -s --timeout=3600 tests/faults
 
 schedules: install  ## Break network, clock and machines of simulated groups in 5,000 random schedules (minutes)

@@ -23,7 +23,7 @@ EVERY_WRITE = bool(os.environ.get("FAULT_EVERY_WRITE"))
 """`make faults` tries each fault with every write; otherwise each is tried with two of them, other ones for each."""
 PAIRS = int(os.environ.get("FAULT_PAIRS", "50"))
 """`make faults` tries 2,000."""
-TOGETHER = 8
+TOGETHER = 16
 """Runs at a time, each in a namespace of its own: the API server and this process keep a core each busy."""
 
 

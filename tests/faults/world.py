@@ -125,7 +125,7 @@ class World:
 
     async def _patch(self, kind: str, name: str, body: Object, subresource: str = "") -> None:
         path = path_of(kind, self.namespace, name, subresource)
-        self.note(await self.cluster._request("patch", path, None, body, MERGE))
+        self.note(await self.cluster._request("patch", path, None, body, {"Content-Type": MERGE}))
 
 
 def version(item: Object) -> str:
