@@ -26,6 +26,7 @@ from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import use_small_tls_buffers
 from dltrain_operator.patience import patiently
 from dltrain_operator.settings import Settings, kopf_settings, parse_arguments
+from dltrain_operator.traceless import NoMemories
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ async def watch(controller: Controller, settings: Settings, ended: asyncio.Event
     await kopf.operator(
         settings=kopf_settings(),
         memo=controller,
+        memories=NoMemories(),
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,

@@ -148,8 +148,7 @@ class Cluster:
         path, headers, token = path_of(kind, namespace), {"Accept": accepted(kind, "List")}, ""
         while True:
             page = await self._request("list", path, [*query, ("continue", token)], headers=headers)
-            page["items"] = page["items"] or []  # a list of metadata that is empty has null
-            yield page
+            yield {**page, "items": page["items"] or []}  # a list of metadata that is empty has null
             token = page["metadata"].get("continue", "")
             if not token:
                 return

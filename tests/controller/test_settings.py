@@ -8,11 +8,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import kopf
 import pytest
 
 from dltrain_operator.apply import Cluster
 from dltrain_operator.logs import JsonFormatter
 from dltrain_operator.settings import Settings, kopf_settings, parse_arguments
+from dltrain_operator.traceless import NoMemories
 
 
 def test_defaults_are_those_that_the_settings_document() -> None:
@@ -52,6 +54,13 @@ def test_kopf_neither_copies_nor_compares_what_it_hands_on() -> None:
     new = storage.diffbase_storage.build(body=body)
     assert storage.diffbase_storage.fetch(body=body) == new == {}
     assert storage.progress_storage.clear(essence=new) is new
+
+
+async def test_kopf_keeps_nothing_between_two_events_of_an_object() -> None:
+    memories, job = NoMemories(), kopf.RawBody({"metadata": {"uid": "u"}})
+    first, second = await memories.recall(job), await memories.recall(job)
+    assert first is not second
+    assert list(memories.iter_all_memories()) == []
 
 
 def test_proxies_are_looked_for_only_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
