@@ -1,4 +1,4 @@
-"""kopf's watches outlive what passes: answers that break off, and credentials that are refused for a moment."""
+"""Watches outlive what passes: answers that break off, and credentials that are refused for a moment."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
+import pytest
 import yaml
-from aiohttp import ClientSession, TCPConnector, web
+from aiohttp import ClientSession, StreamReader, TCPConnector, web
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dltrain.errors import ClusterError
+from dltrain_operator.answers import GoneError
+from dltrain_operator.apply import connected
+from dltrain_operator.watch_session import lines_of
 from tests.apiserver import ApiServer, free_port, wait_for
 from tests.controller.cluster import OperatorProcess, Space, operator_kubeconfig
 
 FAULTS = ("refused", "refused", "broken off")
-"""What becomes of kopf's first requests for anything; the third breaks off after the first bytes of the answer."""
+"""What becomes of kopf's first requests for anything, and of our first watches; the third breaks off at once."""
 
 FORWARDED = ("Accept", "Authorization", "Content-Type")
 WATCHES = 6
@@ -30,15 +40,15 @@ def passed(asked: Counter[str]) -> list[str]:
 
 @asynccontextmanager
 async def faulty_way(server: ApiServer) -> AsyncIterator[tuple[int, Counter[str]]]:
-    """A port from where kopf's requests reach the API server after some faults each; and what was asked how often."""
+    """A port from where requests reach the API server, some after faults; and how often what had faults was asked."""
     asked: Counter[str] = Counter()
     trusted = ssl.create_default_context(cafile=server.certificate)
 
     async def forward(request: web.Request) -> web.StreamResponse:
         what = f"{request.method} {request.path} {'watch' if 'watch' in request.query else ''}"
-        of_kopf = request.headers.get("User-Agent", "").startswith("kopf")
-        fault = FAULTS[asked[what]] if of_kopf and asked[what] < len(FAULTS) else ""
-        asked[what] += of_kopf
+        has_faults = "watch" in request.query or request.headers.get("User-Agent", "").startswith("kopf")
+        fault = FAULTS[asked[what]] if has_faults and asked[what] < len(FAULTS) else ""
+        asked[what] += has_faults
         if fault == "refused":
             return web.json_response({"kind": "Status", "reason": "Unauthorized", "code": 401}, status=401)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -71,7 +81,7 @@ async def faulty_way(server: ApiServer) -> AsyncIterator[tuple[int, Counter[str]
         await runner.cleanup()
 
 
-async def test_kopf_outlives_broken_answers_and_credentials_that_are_refused_for_a_moment(
+async def test_the_operator_outlives_broken_answers_and_credentials_that_are_refused_for_a_moment(
     installed: ApiServer, running_operator: OperatorProcess, tmp_path: Path
 ) -> None:
     if running_operator.process is not None and running_operator.process.poll() is None:
@@ -88,7 +98,47 @@ async def test_kopf_outlives_broken_answers_and_credentials_that_are_refused_for
             await asyncio.to_thread(space.submit)
             await asyncio.to_thread(space.await_pods, "a-0-1", "a-1-1")
             await asyncio.to_thread(wait_for, "all watches", lambda: len(passed(asked)) == WATCHES)
+            await asyncio.to_thread(
+                installed.request, "DELETE", space.path("pods", "a-1-1")
+            )  # only a watch tells of it
+            await asyncio.to_thread(space.await_pods, "a-1-2")
         finally:
             ended = await asyncio.to_thread(process.stop)
     assert ended == 0
     assert "Traceback" not in process.log
+
+
+@dataclass
+class Parts:
+    """An answer whose body comes in these parts."""
+
+    parts: list[bytes]
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """One part after the other."""
+        for part in self.parts:
+            yield part
+
+
+@given(lines=st.lists(st.binary().filter(lambda line: b"\n" not in line)), cuts=st.lists(st.integers(0, 200)))
+async def test_the_lines_of_a_watch_do_not_depend_on_how_they_come(lines: list[bytes], cuts: list[int]) -> None:
+    text = b"".join(line + b"\n" for line in lines)
+    ends = sorted(min(cut, len(text)) for cut in [0, *cuts, len(text)])
+    parts = [text[begin:end] for begin, end in pairwise(ends)]
+    assert [line async for line in lines_of(cast("StreamReader", Parts(parts)))] == lines
+
+
+async def test_a_watch_from_a_version_that_is_forgotten_says_so(api_server: ApiServer) -> None:
+    api_server.make_namespace()
+    api_server.forget_history()
+    api_server.kill()
+    api_server.start()  # it knows the present only
+    async with connected(api_server.kubeconfig, 1) as cluster:
+        with pytest.raises(GoneError, match="too old"):
+            await anext(cluster.watch("Pod", "", "", 1))
+
+
+async def test_a_watch_that_is_refused_says_why(api_server: ApiServer) -> None:
+    async with connected(api_server.kubeconfig, 1) as cluster:
+        with pytest.raises(ClusterError, match="found '='"):
+            await anext(cluster.watch("Pod", "", "a=b=c", 1))
