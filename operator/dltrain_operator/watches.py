@@ -52,17 +52,18 @@ class Watches:
         """Watch one kind in one namespace."""
         waits = delays()
         while True:
+            pause = PAUSE_SECONDS
             try:
                 async for event in self._cluster.watch(kind, namespace, names.JOB_LABEL, version):
                     version, waits = int(event["object"]["metadata"]["resourceVersion"]), delays()
                     if event["type"] in CHANGES:
                         self._hand_on(kind, event)
-                await asyncio.sleep(PAUSE_SECONDS)
             except GoneError:
                 version = await patiently(partial(self._inventory.list_again, kind, namespace), ClusterError)
             except ClusterError as error:
                 log.warning("%s", error)
-                await asyncio.sleep(next(waits))
+                pause = next(waits)
+            await asyncio.sleep(pause)
 
     def _hand_on(self, kind: str, event: Object) -> None:
         try:
