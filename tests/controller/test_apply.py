@@ -75,8 +75,10 @@ async def test_an_object_is_created_applied_and_deleted(api_server: ApiServer, n
         created = await cluster.create(config_map(namespace, "x"))
         with pytest.raises(AlreadyExistsError):
             await cluster.create(config_map(namespace, "x"))
+        assert (await cluster.get("ConfigMap", namespace, "x"))["data"] == {"a": "1", "b": "2"}
         applied = await cluster.apply({**config_map(namespace, "x"), "data": {"a": "2"}})
-        assert (created["data"], applied["data"]["a"]) == ({"a": "1", "b": "2"}, "2")
+        assert (await cluster.get("ConfigMap", namespace, "x"))["data"]["a"] == "2"
+        assert {(made["kind"], "data" in made) for made in (created, applied)} == {("ConfigMap", False)}
         with pytest.raises(StaleError):
             await cluster.delete("ConfigMap", namespace, "x", uid="another")
         await cluster.delete("ConfigMap", namespace, "x", created["metadata"]["uid"])

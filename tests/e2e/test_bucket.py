@@ -22,7 +22,9 @@ pytestmark = pytest.mark.e2e
 HERE: Final = f"{SUBNET}.254"
 """This machine, as pods of the tests' own cluster reach it."""
 SECRET: Final = "bucket-keys"
-STEPS: Final = 1200
+SAMPLES, BATCH, EPOCHS = 1920, 16, 40
+STEPS: Final = EPOCHS * SAMPLES // BATCH
+"""Enough that the training still goes on when its first checkpoint is seen, at 400 steps a second."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def server(installed: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with bucket_server(HERE) as running:
         running.reset()
         client = running.client
-        client.upload_file(str(npz(tmp_path_factory.mktemp("data") / "data.npz", 480)), BUCKET, "data/data.npz")
+        client.upload_file(str(npz(tmp_path_factory.mktemp("data") / "data.npz", SAMPLES)), BUCKET, "data/data.npz")
         client.close()
         yield running
 
@@ -45,7 +47,7 @@ def bucket_job(name: str, server: BucketServer) -> dict[str, Any]:
         "pipeline": {
             "data": {"source": f"s3://{BUCKET}/data/data.npz", "format": "npz", "transforms": [{"normalize": {}}]},
             "model": {"name": "cnn"},
-            "train": {"epochs": STEPS // 30, "globalBatchSize": 16, "optimizer": {"lr": 0.01, "momentum": 0.9}},
+            "train": {"epochs": EPOCHS, "globalBatchSize": BATCH, "optimizer": {"lr": 0.01, "momentum": 0.9}},
         },
         "checkpoint": {"everySeconds": 1},
         "storage": {"uri": f"s3://{BUCKET}/team", "s3": {"endpoint": server.address, "secretName": SECRET}},
