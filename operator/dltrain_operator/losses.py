@@ -24,7 +24,8 @@ HOUR: Final = timedelta(hours=1)
 
 Blame = Literal["none", "repeated", "node"]
 """Whether a loss speaks against the node: never, if it happens again there, or at once."""
-TAKEN_AWAY: Final = frozenset({"PreemptionByScheduler", "EvictionByEvictionAPI"})
+PREEMPTED: Final = "PreemptionByScheduler"
+TAKEN_AWAY: Final = frozenset({PREEMPTED, "EvictionByEvictionAPI"})
 """Reasons of a pod's DisruptionTarget: others were given its place, or an administrator wants the node empty."""
 
 

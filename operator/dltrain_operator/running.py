@@ -17,7 +17,7 @@ from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.children.pod import Place, worker_pod
 from dltrain_operator.ending import deadline_of, read_account, startup_deadline_of
 from dltrain_operator.events import JobEvent
-from dltrain_operator.losses import avoided_nodes, loss_of, silent_pods, with_losses
+from dltrain_operator.losses import PREEMPTED, avoided_nodes, loss_of, silent_pods, with_losses
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.pace import earliest
 from dltrain_operator.records import PodRecord
@@ -79,8 +79,8 @@ def suspended_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
 def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
     """Let every worker have a pod, and say how far that is."""
     resumes = job.status.is_true("Suspended")
-    ends = [pod.deletes_at for pod in observed.pods if pod.deletes_at and not pod.ended]
-    gone_at = max(ends, default=now)
+    ending = [pod for pod in observed.pods if pod.deletes_at and not pod.ended]
+    gone_at = max((pod.deletes_at for pod in ending if pod.deletes_at), default=now)
     if resumes and gone_at > now:
         return Plan(job=job, requeue_at=gone_at)  # two attempts must never be alive at once
     if observed.predecessor:
@@ -93,12 +93,12 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     surplus = tuple(pod for pod in observed.pods if pod.index >= len(seats) and pod.removable)
     avoid = avoided_nodes(status, now)
     pods = tuple(new_pod(job, seat, status, site, avoid) for seat in seats if seat.create)
-    # A queue that takes pods back takes those in their places, too, until the last of them has ended.
-    held = bool(ends) and job.spec.scheduling.queue_name is not None
+    group = pod_group(job, site.gangs)
+    held = must_wait(job, ending, gang=group is not None)
     plan = Plan(
         job=job,
         children=missing_children(job, observed, site),
-        group=pod_group(job, site.gangs),
+        group=group,
         pods=() if held else pods,
         held=pods if held else (),
         remove=(*surplus, *(pod for seat in seats for pod in seat.remove)),
@@ -109,6 +109,16 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     )
     events = [replacement_event(job, seat) for seat in crew.lost]
     return with_status(plan, job.status, status, observed.notes.written_at, now, *events)
+
+
+def must_wait(job: DLTrainJob, ending: Sequence[PodRecord], *, gang: bool) -> bool:
+    """Whether new pods have to wait until the last of those that are being deleted has ended.
+
+    A queue that takes pods back takes those in their places, too. A gang's pods count as placed while they end: of a
+    gang that is preempted, the first new pod would be placed alone, and hold a node while the others find none.
+    """
+    taken = bool(ending) and job.spec.scheduling.queue_name is not None
+    return taken or (gang and any(pod.disruption == PREEMPTED for pod in ending))
 
 
 def waiting_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:

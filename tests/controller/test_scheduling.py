@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dltrain_operator.children.pod import Place, worker_pod
+from dltrain_operator.plan import make_plan
 from tests.controller.builders import (
     SITE,
     UID,
@@ -15,6 +17,7 @@ from tests.controller.builders import (
     ended,
     job,
     later,
+    observed,
     parsed,
     plan,
     pod,
@@ -73,6 +76,21 @@ def test_pods_that_a_queue_takes_back_are_replaced_once_all_of_them_have_ended()
     assert created(gone) == [(0, 2), (1, 2)]
     assert (half.status or yields.status).incarnations == (2, 2)
     assert (gone.status or yields.status).incarnations == (2, 2)
+
+
+def test_the_pods_of_a_gang_that_is_preempted_are_replaced_once_all_of_them_have_ended() -> None:
+    taken = [deleting(index, disruption="PreemptionByScheduler") for index in (0, 1)]
+    site = replace(SITE, gangs="kubernetes")
+    yields = make_plan(observed(running(), *taken), later(605), site)
+    assert (created(yields), [(new.index, new.incarnation) for new in yields.held]) == ([], [(0, 2), (1, 2)])
+    assert created(make_plan(observed(running(), *taken), later(605), SITE)) == [(0, 2), (1, 2)], "no gang: at once"
+    lost = make_plan(observed(running(), pod(0), deleting(1)), later(605), site)
+    assert created(lost) == [(1, 2)], "deleted by somebody: at once"
+    assert yields.status is not None
+    record, issued = with_status(running(), yields.status), frozenset({(0, 2), (1, 2)})
+    half = make_plan(observed(record, taken[0], issued=issued), later(606), site)
+    gone = make_plan(observed(record, issued=issued), later(610), site)
+    assert (created(half), created(gone)) == ([], [(0, 2), (1, 2)])
 
 
 # ------------------------------------------------------------ the deadline of the start
