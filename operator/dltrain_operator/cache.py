@@ -62,6 +62,9 @@ class Cache:
             del self._owned[record.key][record.uid]
             if not self._owned[record.key]:
                 del self._owned[record.key]
+        if isinstance(record, PodRecord):
+            known = self._notes[record.key].vanished if record.key in self._notes else frozenset()
+            self.note(record.key, vanished=known | {(record.index, record.incarnation)})
         return True
 
     def sweep(self, kind: str, namespace: str, present: AbstractSet[str], version: int) -> set[JobKey]:
@@ -184,9 +187,14 @@ class Cache:
         self._jobs[record.key] = record
 
     def _pod_seen(self, pod: PodRecord) -> None:
-        issued = self._notes[pod.key].issued if pod.key in self._notes else frozenset()
-        if (pod.index, pod.incarnation) in issued:
-            self.note(pod.key, issued=issued - {(pod.index, pod.incarnation)})
+        notes = self._notes[pod.key] if pod.key in self._notes else Notes()
+        if (pod.index, pod.incarnation) in notes.issued:
+            self.note(pod.key, issued=notes.issued - {(pod.index, pod.incarnation)})
+        before = {
+            (index, number) for index, number in notes.vanished if index == pod.index and number < pod.incarnation
+        }
+        if before:
+            self.note(pod.key, vanished=notes.vanished - before)
 
     def _remember_deletion(self, uid: str) -> None:
         self._deleted[uid] = None

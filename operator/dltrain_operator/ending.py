@@ -55,25 +55,26 @@ class Outcome:
 def find_outcome(job: DLTrainJob, observed: Observed, now: datetime) -> Outcome | None:
     """How a job has ended; None while it has not.
 
-    The exit code of worker 0 decides; what its coordinator said before, only if that pod is lost: then all that the job
-    has made is stored already, and nobody may ever learn the exit code.
+    The exit code of worker 0 decides; what its coordinator said before, only if that pod is lost, or is to go because
+    the job is suspended: all that the job has made is stored by then, and nobody may ever learn the exit code.
     """
     for pod in observed.pods:
         if pod.index == 0 and pod.exit_code in {0, EXIT_DO_NOT_RETRY}:
             group = last_word(pod, observed.notes.group)
             return completion(group) if pod.exit_code == 0 else failure_of(pod, group)
-    if succeeded_and_lost(observed):
+    if has_succeeded(observed, suspended=job.spec.run_policy.suspend):
         return completion(observed.notes.group)
     if observed.notes.refusal:
         return own_failure("InvalidSpec", observed.notes.refusal)
     return None if job.spec.run_policy.suspend else overdue(job, now)
 
 
-def succeeded_and_lost(observed: Observed) -> bool:
-    """Whether a coordinator has said that the job has succeeded, and its pod is no more: evicted, say."""
+def has_succeeded(observed: Observed, *, suspended: bool) -> bool:
+    """Whether a coordinator has said that the job has succeeded, and its pod is lost, or may not stay."""
     notes = observed.notes
     said = notes.group is not None and notes.group.state == "succeeded"
-    return said and not any(pod.uid == notes.coordinator and pod.live for pod in observed.pods)
+    stays = not suspended and any(pod.uid == notes.coordinator and pod.live for pod in observed.pods)
+    return said and not stays
 
 
 def overdue(job: DLTrainJob, now: datetime) -> Outcome | None:

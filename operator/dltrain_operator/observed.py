@@ -29,6 +29,8 @@ class Notes:
     Only these pods may be created under a number that is in the status already: what an earlier process recorded
     may have lived and died while nobody watched, and no number is used twice.
     """
+    vanished: frozenset[tuple[int, int]] = frozenset()
+    """(index, incarnation) of pods that this process has seen come and go, until the worker's next pod is seen."""
     written_at: datetime | None = None
     """When this process last wrote the status."""
     placing: bool = False

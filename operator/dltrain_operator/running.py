@@ -88,7 +88,7 @@ def active_plan(job: DLTrainJob, observed: Observed, now: datetime, site: Site) 
     workers = group_by_worker(job.spec.workers.replicas, job.status.incarnations, observed.pods)
     silent, silent_at = silent_pods(job, observed, now)
     seats = seat_workers(workers, observed.notes.issued, now, silent)
-    crew = Crew(seats, () if resumes else tuple(seat for seat in seats if counts_as_lost(seat, job.status)))
+    crew = Crew(seats, () if resumes else tuple(seat for seat in seats if counts_as_lost(job, seat, observed.notes)))
     status = active_status(job, observed, crew, site, now)
     surplus = tuple(pod for pod in observed.pods if pod.index >= len(seats) and pod.removable)
     avoid = avoided_nodes(status, now)
@@ -131,10 +131,16 @@ def waiting_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
     return with_status(Plan(job=job), job.status, status, observed.notes.written_at, now)
 
 
-def counts_as_lost(seat: Seat, status: JobStatus) -> bool:
-    """Whether a replacement is one of a pod that is known to have existed."""
-    existed = seat.index < status.workers.desired  # else the job is larger now, and may have been before
-    return existed and seat.replaces and not seat.moved and (seat.lost is not None or status.is_true("Running"))
+def counts_as_lost(job: DLTrainJob, seat: Seat, notes: Notes) -> bool:
+    """Whether a replacement is one of a pod that is known to have existed.
+
+    One that is there no more was seen go, or is known by the job's running, which takes all workers of one that is not
+    elastic.
+    """
+    existed = seat.index < job.status.workers.desired  # else the job is larger now, and may have been before
+    seen = seat.lost is not None or (seat.index, seat.incarnation - 1) in notes.vanished
+    all_ran = job.status.is_true("Running") and job.spec.elastic is None
+    return existed and seat.replaces and not seat.moved and (seen or all_ran)
 
 
 def active_status(job: DLTrainJob, observed: Observed, crew: Crew, site: Site, now: datetime) -> JobStatus:
