@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dltrain import names
 from dltrain.api.job import DLTrainJob
 from tests.cluster.host import wait_for
 from tests.e2e.jobs import PATIENT, go, script_job
@@ -29,6 +30,11 @@ def hungry(name: str, replicas: int) -> dict[str, Any]:
     job = script_job(name, PATIENT, replicas)
     job["spec"]["workers"]["resources"] = {"limits": {GPU: 1}}
     return job
+
+
+def job_pods(space: Space) -> list[str]:
+    """The pods of all jobs in the cluster."""
+    return [pod["metadata"]["name"] for pod in space.live.read("get", "pods", "-A", "-l", names.JOB_LABEL)["items"]]
 
 
 def placed(space: Space, job: str) -> int:
@@ -71,6 +77,7 @@ def test_a_gang_waits_for_room_in_one_rack_though_two_racks_have_it(space: Space
     blocker, gang = hungry("blocker", 1), hungry("gang", 2)
     blocker["spec"]["workers"]["template"] = {"spec": {"nodeName": "node1"}}
     gang["spec"]["scheduling"] = {"topologyKey": RACK}
+    wait_for("the pods of earlier tests to be gone", lambda: not job_pods(space))  # node1 would refuse a second one
     with labelled(space, node1="a", node2="a", node3="b"):
         space.apply(blocker)
         space.await_job("blocker", "runs", lambda job: job.status.phase == "Running", 120)
