@@ -35,7 +35,7 @@ TOKEN: Final = "test-admin"
 JOBS: Final = f"/apis/{API_VERSION}/{PLURAL}"
 PROFILES: Final = f"/apis/{API_VERSION}/{PROFILE_PLURAL}"
 LESS_COLLECTING: Final = {"GOGC": "400"}
-"""Go's garbage collector takes a quarter of an API server's time; tests have memory to spare."""
+"""Go collects its garbage less often: tests have memory to spare, and more use for the time."""
 PROGRAMS: Final = ("etcd", "kube-apiserver")
 
 

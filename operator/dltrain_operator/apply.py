@@ -22,7 +22,7 @@ from dltrain_operator.answers import error_of, seconds_in
 from dltrain_operator.children.metadata import FIELD_MANAGER, Manifest
 from dltrain_operator.records import Object
 from dltrain_operator.resources import METHODS, kind_of, path_of, resource_of
-from dltrain_operator.watch_session import UNAUTHORIZED, authorization, events, watch_session
+from dltrain_operator.watch_session import NOT_ACCEPTED, UNAUTHORIZED, authorization, events, watch_session
 
 TIMEOUT: Final = ClientTimeout(total=30)
 HANGING_SECONDS: Final = 5.0
@@ -82,7 +82,7 @@ class Cluster:
         One that hangs lets requests be under way for too long, or be given up.
         """
         if self._newest_status == UNAUTHORIZED:
-            return "the API server does not accept the operator's credentials"
+            return NOT_ACCEPTED
         waited = time.monotonic() - min(self._under_way, default=time.monotonic())
         return "" if self._newest_status and waited < HANGING_SECONDS else "the API server does not answer"
 
@@ -101,11 +101,16 @@ class Cluster:
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"cannot log in to Kubernetes: {error}; give --kubeconfig") from error
 
-    def watch_session(self) -> tuple[str, ClientSession]:
-        """Where the API is, and a session for watches; whoever asks for it closes it."""
+    @property
+    def server(self) -> str:
+        """Where the API is."""
+        return str(self._configuration.host)
+
+    def watch_session(self) -> ClientSession:
+        """A session for watches; whoever asks for it closes it."""
         assert self._client is not None, "connect comes first"
         connector = TCPConnector(limit=0, ssl=self._client.ssl_context)
-        return self._configuration.host, watch_session(self._configuration, connector, self.login)
+        return watch_session(self._configuration, connector, self.login)
 
     async def connect(self) -> None:
         """Make the connection.
@@ -115,7 +120,7 @@ class Cluster:
         """
         await self.login()
         self._client = PatientClient(self._configuration)
-        _, self._watching = self.watch_session()
+        self._watching = self.watch_session()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -164,7 +169,7 @@ class Cluster:
         """
         assert self._watching is not None, "connect comes first"
         path, query = path_of(kind, namespace), {"labelSelector": selector, "resourceVersion": str(version)}
-        async for event in events(self._watching, self._configuration.host, path, query, accepted(kind)):
+        async for event in events(self._watching, self.server, path, query, accepted(kind)):
             yield event
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Object:
@@ -238,7 +243,7 @@ class Cluster:
         """Send one request; the answer's status, the seconds it asks to wait, and its body."""
         assert self._client is not None, "connect comes first"
         method = METHODS[verb]
-        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = headers | await authorization(self._configuration)
         self._under_way.add(begun := time.monotonic())
         try:

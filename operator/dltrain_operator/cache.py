@@ -63,8 +63,8 @@ class Cache:
             if not self._owned[record.key]:
                 del self._owned[record.key]
         if isinstance(record, PodRecord):
-            known = self._notes[record.key].vanished if record.key in self._notes else frozenset()
-            self.note(record.key, vanished=known | {(record.index, record.incarnation)})
+            vanished = self._notes.get(record.key, Notes()).vanished
+            self.note(record.key, vanished=vanished | {(record.index, record.incarnation)})
         return True
 
     def sweep(self, kind: str, namespace: str, present: AbstractSet[str], version: int) -> set[JobKey]:
@@ -159,7 +159,7 @@ class Cache:
         Returns:
             Whether more than the progress of a known coordinator has changed.
         """
-        before = self._notes[key] if key in self._notes else Notes()
+        before = self._notes.get(key, Notes())
         self.note(key, group=status, coordinator=pod, unheard="", unheard_since=None)
         known = before.coordinator == pod and before.group is not None
         return not known or without_progress(before.group) != without_progress(status)
@@ -187,7 +187,7 @@ class Cache:
         self._jobs[record.key] = record
 
     def _pod_seen(self, pod: PodRecord) -> None:
-        notes = self._notes[pod.key] if pod.key in self._notes else Notes()
+        notes = self._notes.get(pod.key, Notes())
         if (pod.index, pod.incarnation) in notes.issued:
             self.note(pod.key, issued=notes.issued - {(pod.index, pod.incarnation)})
         before = {

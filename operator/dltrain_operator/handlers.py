@@ -25,8 +25,7 @@ async def stop_working(memo: Controller, **_: Any) -> None:
 @kopf.on.login()
 async def log_in(memo: Controller, **_: Any) -> kopf.AiohttpSession:
     """Use the same credentials as our own requests."""
-    server, session = memo.cluster.watch_session()
-    return kopf.AiohttpSession(server=server, aiohttp_session=session)
+    return kopf.AiohttpSession(server=memo.cluster.server, aiohttp_session=memo.cluster.watch_session())
 
 
 @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -20,12 +19,6 @@ INTERVAL_SECONDS: Final = 300.0
 """Between lists while nothing seems to be missed."""
 SETTLE_SECONDS: Final = 1.0
 """A watch that starts over lists its objects one after another; this waits for the last of them."""
-
-
-def give_memory_back() -> None:
-    """Let the system have what the pages of a long list took; where the C library cannot do that, nothing is done."""
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Inventory:
@@ -79,7 +72,6 @@ class Inventory:
             await asyncio.sleep(SETTLE_SECONDS)
             self._suspect.clear()
             await patiently(self.refresh, ClusterError)
-            give_memory_back()
 
     async def list_again(self, kind: str, namespace: str) -> int:
         """List one kind in one namespace; the list's resourceVersion.

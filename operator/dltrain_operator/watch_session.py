@@ -29,8 +29,7 @@ from dltrain_operator.answers import error_of
 from dltrain_operator.records import Object
 
 UNAUTHORIZED: Final = 401
-
-
+NOT_ACCEPTED: Final = "the API server does not accept the operator's credentials"
 WATCH_SECONDS: Final = 240
 """After so long the API server ends a watch of ours, so that one whose connection is dead does not go on for ever."""
 TIMEOUT: Final = ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=10)
@@ -69,7 +68,7 @@ class Patience:
         except ClusterError as error:
             raise WatchError(str(error)) from error
         if response.status == UNAUTHORIZED:
-            raise WatchError("the API server does not accept the operator's credentials")
+            raise WatchError(NOT_ACCEPTED)
         return response
 
     async def _sent(self, request: ClientRequest, send: ClientHandlerType) -> ClientResponse:

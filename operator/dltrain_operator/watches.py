@@ -1,7 +1,7 @@
 """Watches of what jobs own: pods, ConfigMaps, Services and NetworkPolicies. Jobs and profiles are watched by kopf.
 
 A watch begins where the list before it ended and goes on where the watch before it ended, so that nothing is missed in
-between; where the API server has forgotten that moment, everything is listed again.
+between; where the API server has forgotten that moment, the kind is listed again.
 """
 
 from __future__ import annotations

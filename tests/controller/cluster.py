@@ -75,9 +75,14 @@ class OperatorProcess:
         path = self._log_file()
         return path.read_text() if path.exists() else ""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Start it, unless it runs; return when it serves jobs."""
-        if self.process is not None and self.process.poll() is None:
+        if self.runs:
             return
         self.starts += 1
         command = [sys.executable, "-m", "dltrain_operator", "--kubeconfig", str(operator_kubeconfig(self.server))]
@@ -98,6 +103,11 @@ class OperatorProcess:
         code = self.process.wait(timeout=20)
         sys.stdout.write(self.log)
         return code
+
+    def stop_if_it_runs(self) -> None:
+        """Stop it, unless it has not been started or has ended."""
+        if self.runs:
+            self.stop()
 
     def resident_mib(self) -> float:
         """Its resident memory."""

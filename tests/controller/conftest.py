@@ -24,8 +24,7 @@ def running_operator(installed: ApiServer) -> Iterator[OperatorProcess]:
     """The operator, for as long as the tests run."""
     process = OperatorProcess(installed)
     yield process
-    if process.process is not None and process.process.poll() is None:
-        process.stop()
+    process.stop_if_it_runs()
 
 
 @pytest.fixture

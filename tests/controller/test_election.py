@@ -120,8 +120,7 @@ async def test_a_leader_that_slept_finds_that_it_was_replaced(electors: Any, mon
 @pytest.fixture
 def pair(installed: ApiServer, running_operator: OperatorProcess) -> Iterator[tuple[OperatorProcess, OperatorProcess]]:
     """A leader and its stand-by."""
-    if running_operator.process is not None and running_operator.process.poll() is None:
-        running_operator.stop()
+    running_operator.stop_if_it_runs()
     leader = OperatorProcess(installed, identity="leader")
     standby = OperatorProcess(installed, ("--health-port", str(free_port())), identity="standby", serves=STANDS_BY)
     leader.start()

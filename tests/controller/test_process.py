@@ -19,8 +19,7 @@ from tests.controller.cluster import OperatorProcess, Space
 @pytest.fixture
 def narrow(installed: ApiServer, running_operator: OperatorProcess) -> Iterator[tuple[OperatorProcess, Space, int]]:
     """An operator that serves one namespace only, that namespace, and the port of its health."""
-    if running_operator.process is not None and running_operator.process.poll() is None:
-        running_operator.stop()
+    running_operator.stop_if_it_runs()
     space, port = Space(installed, installed.make_namespace()), free_port()
     process = OperatorProcess(installed, ("--namespace", space.namespace, "--health-port", str(port)), starts=1000)
     process.start()
@@ -107,8 +106,7 @@ def test_without_an_api_server_the_operator_is_alive_but_not_ready(
 def test_while_the_api_server_hangs_the_operator_is_alive_but_not_ready(
     installed: ApiServer, running_operator: OperatorProcess, election: str
 ) -> None:
-    if running_operator.process is not None and running_operator.process.poll() is None:
-        running_operator.stop()
+    running_operator.stop_if_it_runs()
     port = free_port()
     arguments = ("--leader-election", election, "--health-port", str(port))
     process = OperatorProcess(installed, arguments, starts=2000 + len(election))

@@ -84,8 +84,7 @@ async def faulty_way(server: ApiServer) -> AsyncIterator[tuple[int, Counter[str]
 async def test_the_operator_outlives_broken_answers_and_credentials_that_are_refused_for_a_moment(
     installed: ApiServer, running_operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    if running_operator.process is not None and running_operator.process.poll() is None:
-        running_operator.stop()
+    running_operator.stop_if_it_runs()
     async with faulty_way(installed) as (port, asked):
         config = yaml.safe_load(operator_kubeconfig(installed).read_text())
         config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}
@@ -98,9 +97,8 @@ async def test_the_operator_outlives_broken_answers_and_credentials_that_are_ref
             await asyncio.to_thread(space.submit)
             await asyncio.to_thread(space.await_pods, "a-0-1", "a-1-1")
             await asyncio.to_thread(wait_for, "all watches", lambda: len(passed(asked)) == WATCHES)
-            await asyncio.to_thread(
-                installed.request, "DELETE", space.path("pods", "a-1-1")
-            )  # only a watch tells of it
+            # Only a watch tells of this:
+            await asyncio.to_thread(installed.request, "DELETE", space.path("pods", "a-1-1"))
             await asyncio.to_thread(space.await_pods, "a-1-2")
         finally:
             ended = await asyncio.to_thread(process.stop)
