@@ -22,6 +22,7 @@ from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain.api.status import Results
 from dltrain.local import LocalResult, run_local
+from tests import paced
 from tests.trainer.builders import json_lines, without_attempt
 
 TRAINED, TESTED = 4096, 1000
@@ -59,7 +60,7 @@ class Ran:
                     "transforms": [{"normalize": {}}],
                     "limit": {"train": TRAINED, "test": TESTED},
                 },
-                "model": {"name": "cnn"},
+                "model": paced.MODEL,
                 "train": {"epochs": EPOCHS, "optimizer": {"lr": 0.05}, "seed": 2, **train},
             },
             "checkpoint": {"everySeconds": 3600 if self.output.name in {KILLED, ENDED} else 0, "keep": 2},
@@ -75,7 +76,7 @@ class Ran:
 
 
 class Disturbed(Ran):
-    """Something happens in the second epoch."""
+    """Something happens after the first epoch."""
 
     done = False
 
@@ -124,10 +125,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment(fashion_cache: Path) -> Any:
-    """The cache of Fashion-MNIST is this session's, for the ranks too."""
+def environment(fashion_cache: Path, folder: Path) -> Any:
+    """The cache of Fashion-MNIST is this session's, for the ranks too, and they find the paced model."""
+    (folder / "paced.py").write_text(paced.source())
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setitem(os.environ, "DLTRAIN_CACHE", str(fashion_cache))
+        monkeypatch.setitem(os.environ, "PYTHONPATH", str(folder))
         yield
 
 
@@ -244,7 +247,7 @@ def test_a_job_that_is_told_to_end_keeps_what_it_did_and_goes_on_with_it(folder:
     assert ended.result is not None
     assert (ended.result.succeeded, ended.status.user_restarts, ended.status.failure) == (False, 0, None)
     step = next(int(line.split()[-2]) for line in ended.lines if "told to end after" in line)
-    assert STEPS < step < 2 * STEPS
+    assert STEPS < step < EPOCHS * STEPS
     assert [each.name for each in (ended.output / "checkpoints").iterdir()] == [f"step-{step:08}"]
     assert ranks_of(ended.output) == {}
     again = Ran(ended.output).run()
