@@ -1,6 +1,7 @@
 """A CNN whose steps take a while: half-way through a training is half-way on the fastest machine, too.
 
-It is a model of the user's own, `paced:cnn`: tests put this file where a job's modules are looked for.
+It is a model of the user's own: `paced:cnn` where tests put this file among a job's modules, `tests.paced:cnn` for
+processes that find the tests.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from dltrain_trainer.models.zoo import build
 
 MODEL: Final[dict[str, Any]] = {"name": "paced:cnn"}
 """The model as a job names it."""
+LOCAL_MODEL: Final[dict[str, Any]] = {"name": "tests.paced:cnn"}
+"""The same for processes whose working directory is ROOT, or that have it among the folders of modules."""
+ROOT: Final = Path(__file__).parents[1]
 TEMPLATE: Final[dict[str, Any]] = {
     "spec": {
         "containers": [

@@ -13,7 +13,7 @@ from dltrain.api.parse import parse_job
 from tests.agent.machines import Machines, Observer
 from tests.e2e.training import BATCH, SAMPLES, local_job, read_account
 
-EPOCHS = 18
+EPOCHS = 10
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
 

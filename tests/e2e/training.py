@@ -59,11 +59,12 @@ def counted_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **
 
 
 def local_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **spec: Any) -> DLTrainJob:
-    """The same with the zoo's own model, as fast as it can: for processes of this machine."""
+    """The same for processes of this machine."""
     job = example("01-fashion-cnn")
     job["metadata"]["name"] = name
     job["spec"]["workers"] = {"replicas": replicas}
     pipeline = job["spec"]["pipeline"]
+    pipeline["model"] = paced.LOCAL_MODEL
     pipeline["data"]["limit"] = {"train": SAMPLES, "test": 2000}
     pipeline["train"] |= {"epochs": epochs, "globalBatchSize": BATCH, "seed": SEED}
     job["spec"] |= {"checkpoint": {"everySeconds": 1}, **spec}

@@ -23,6 +23,7 @@ import pytest
 
 from dltrain.pulse import pulse_file, read_pulse
 from tests.e2e.training import BATCH, SAMPLES, Account, local_job, read_account
+from tests.paced import ROOT
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,14 @@ def training(folder: Path) -> Iterator[subprocess.Popen[str]]:
         str(folder / "out"),
     ]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, text=True, stdin=subprocess.PIPE)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            text=True,
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
     try:
         yield process
     finally:

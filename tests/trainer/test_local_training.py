@@ -60,7 +60,7 @@ class Ran:
                     "transforms": [{"normalize": {}}],
                     "limit": {"train": TRAINED, "test": TESTED},
                 },
-                "model": paced.MODEL,
+                "model": paced.LOCAL_MODEL,
                 "train": {"epochs": EPOCHS, "optimizer": {"lr": 0.05}, "seed": 2, **train},
             },
             "checkpoint": {"everySeconds": 3600 if self.output.name in {KILLED, ENDED} else 0, "keep": 2},
@@ -68,7 +68,7 @@ class Ran:
         }
         head = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "fashion"}}
         job = parse_job({**head, "spec": spec})
-        self.result = run_local(job, self.output, self.output.parent, self.hear, self.lines.append)
+        self.result = run_local(job, self.output, paced.ROOT, self.hear, self.lines.append)
         return self
 
     def hear(self, status: GroupStatus) -> None:
@@ -125,12 +125,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment(fashion_cache: Path, folder: Path) -> Any:
-    """The cache of Fashion-MNIST is this session's, for the ranks too, and they find the paced model."""
-    (folder / "paced.py").write_text(paced.source())
+def environment(fashion_cache: Path) -> Any:
+    """The cache of Fashion-MNIST is this session's, for the ranks too."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setitem(os.environ, "DLTRAIN_CACHE", str(fashion_cache))
-        monkeypatch.setitem(os.environ, "PYTHONPATH", str(folder))
         yield
 
 
