@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from safetensors.torch import save as written
 from torch import nn
 
 import dltrain
+from dltrain.api.model import Model
 from dltrain_trainer.data.transforms.affine import Affine
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.export import Artifact, load, save
 from dltrain_trainer.export import artifact as module
+from dltrain_trainer.models import Blueprint
 from tests.trainer.builders import blueprint_of
 
 MODELS = ("cnn", "resnet18", "linear", "mlp")
@@ -48,6 +51,31 @@ def test_a_model_read_back_predicts_the_same_to_the_bit(tmp_path: Path, name: st
     assert (read.blueprint, read.preprocessing.to_dict()) == (written.blueprint, PREPROCESSING.to_dict())
     assert (read.task, read.classes) == (written.task, written.classes)
     assert torch.equal(read.predict(samples()), written.predict(samples()))
+
+
+class Tied(nn.Module):
+    """A model that has a matrix twice and a layer under two names."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(inputs, 8), nn.Linear(8, 8), nn.Linear(8, outputs)
+        self.again, self.third = self.first, nn.Linear(8, 8)
+        self.third.weight = self.second.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.third(self.second(self.again(x.flatten(1)))))  # type: ignore[no-any-return]
+
+
+def tied(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """As a job's model: module:function."""
+    return Tied(math.prod(shape), outputs)
+
+
+def test_a_model_with_tied_weights_is_exported(tmp_path: Path) -> None:
+    blueprint = Blueprint(Model(name=f"{__name__}:tied"), (2, 9, 9), 3)
+    written = Artifact(blueprint, PREPROCESSING, blueprint.build(4), "classification", ())
+    save(written, tmp_path, {}, samples())
+    assert torch.equal(load(tmp_path).predict(samples()), written.predict(samples()))
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

@@ -103,6 +103,16 @@ def test_a_rank_with_fewer_samples_than_passes_keeps_the_others_from_waiting() -
     assert all(largest_difference(state, found[0][0]) == 0 for state, _ in found)
 
 
+def test_a_pass_in_which_no_rank_has_samples_leaves_the_statistics_as_they_are() -> None:
+    found = on_ranks(2, lambda communicator: trained(communicator, NORMALIZED, accumulation=8, **SYNCHRONIZED))
+    states = [state for state, _ in found]
+    assert all(tensor.isfinite().all() for state in states for tensor in state.values())
+    expected, _ = trained(
+        ALONE, NORMALIZED, lambda _rank, _size: [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11], accumulation=6
+    )
+    assert largest_difference(states[0], expected) < 5e-5, "each pass with samples has one of each rank"
+
+
 # ---------------------------------------------------------------- coming and going
 class Twice(nn.Module):
     """A model that has one of its layers under two names."""

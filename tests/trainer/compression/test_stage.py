@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import CompressionRow
 from dltrain_trainer.compression import examination
 from dltrain_trainer.compression.distillation import soft_loss
+from dltrain_trainer.compression.problems import CompressionError
 from dltrain_trainer.compression.store import Store
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.errors import DataError, TrainerError
 from dltrain_trainer.export import load
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import compress, evaluate, export
+from dltrain_trainer.stages import compress, evaluate, export, retrain
 from dltrain_trainer.stages import data as data_stage
 from dltrain_trainer.stages.retrain import fine_tuner
 from tests.trainer.builders import new_run, npz, pipeline_job, trained
@@ -32,12 +34,12 @@ NARROW: dict[str, Any] = {"prune": {"ratio": 0.75, "fineTuneEpochs": 2}}
 DESTRUCTIVE: dict[str, Any] = {"prune": {"ratio": 0.99}}
 
 
-def compression(folder: Path, *steps: dict[str, Any], **settings: Any) -> DLTrainJob:
+def compression(folder: Path, *steps: dict[str, Any], model: dict[str, Any] = WIDE, **settings: Any) -> DLTrainJob:
     """A job that learns where a bright bar is, and compresses what has learnt it."""
     gate = {"metric": "accuracy", "maxDrop": 0.1}
     return pipeline_job(
         npz(folder / "data.npz", 160),
-        model=WIDE,
+        model=model,
         data={"split": {"validation": 0.3}},
         epochs=4,
         compress={"steps": steps, "gate": gate, **settings},
@@ -194,6 +196,27 @@ def test_a_teacher_of_its_own_is_fetched_or_refused_with_a_reason(tmp_path: Path
     run = finished(compression(tmp_path, good, missing), tmp_path / "out", ALONE)
     assert [row.outcome for row in run.rows] == ["original", "passed", "refused"]
     assert run.rows[2].reasons[0].startswith("the teacher cannot be had: ")
+
+
+def test_a_teacher_that_one_rank_cannot_have_is_refused_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(run: Any, address: str) -> str:
+        if run.communicator.rank == 1:
+            raise CompressionError(f"{address} cannot be had")
+        return address
+
+    monkeypatch.setattr(retrain, "fetched", fetched)
+
+    def told(communicator: Communicator) -> str:
+        with pytest.raises(CompressionError) as caught:
+            retrain.agreed(SimpleNamespace(communicator=communicator), "s3://models/a")  # type: ignore[arg-type]
+        return str(caught.value)
+
+    assert on_ranks(2, told) == ["s3://models/a cannot be had"] * 2
+
+
+def test_a_model_with_dropout_is_measured_and_fine_tuned(tmp_path: Path) -> None:
+    job = compression(tmp_path, NARROW, model={**WIDE, "dropout": 0.2})
+    assert outcomes(finished(job, tmp_path / "out", ALONE).rows) == [("original", "original"), ("1 prune", "passed")]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from dltrain_trainer.data.transforms.pca import Project
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.data.transforms.resize import Scaled
 from dltrain_trainer.data.transforms.step import Step
+from dltrain_trainer.export.exportable import Windows, exportable
 from dltrain_trainer.export.graph import ExportError, run, session
 from dltrain_trainer.export.onnx import export_onnx, preprocessing_graph
 from tests.trainer.onnx.graphs import exported, preprocessing_of, raw_of, trained
@@ -126,6 +127,13 @@ def test_every_step_of_preprocessing_is_in_the_graph(steps: list[Step], raw: Ten
     for size in (1, len(raw)):
         found, wanted = run(runtime, raw[:size].numpy()), preprocessing(raw[:size]).numpy()
         assert np.allclose(found, wanted, atol=2e-4)
+
+
+def test_the_steps_of_the_graph_are_copies_so_that_those_of_the_model_stay_on_its_device() -> None:
+    given = [UNIT, Median(5), Affine([0.5], [2.0], 2)]
+    made = exportable(given, IMAGES)
+    assert [type(step) for step in made.steps] == [Affine, Windows, Affine]
+    assert not {id(step) for step in given} & {id(step) for step in made.steps}
 
 
 def test_scaling_to_bytes_differs_in_ties_only() -> None:

@@ -103,6 +103,13 @@ def worst(found: Tensor, right: Tensor) -> float:
     return float((found.float() - right).abs().max() / right.abs().max())
 
 
+class Numbers(nn.Conv2d):
+    """A layer of a user's own that calls torch with one number for both sides."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight, self.bias, 1, 1, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("layer", "x"),
     [
@@ -112,6 +119,7 @@ def worst(found: Tensor, right: Tensor) -> float:
         pytest.param(nn.Conv2d(128, 128, 3, padding=1, groups=2), images(2, 128, 7, 7), id="groups"),
         pytest.param(nn.Conv2d(64, 32, 3, dilation=2), images(2, 64, 7, 7), id="dilation"),
         pytest.param(nn.Conv2d(64, 32, 3, padding="same"), images(2, 64, 7, 7), id="padding in words"),
+        pytest.param(Numbers(64, 32, 3), images(2, 64, 7, 7), id="numbers for both sides"),
         pytest.param(nn.Conv2d(64, 32, 3, padding=1), torch.randn(2, 64, 7, 7), id="channels first"),
         pytest.param(nn.Conv2d(64, 32, 3, padding=1).double(), images(2, 64, 7, 7).double(), id="fp64"),
         pytest.param(nn.Conv2d(64, 32, 3, padding=1), images(0, 64, 7, 7), id="no samples"),

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[Dataset, list[dict[str, Any]]]] = {
     "resize": (IMAGES, [{"resize": {"height": 9, "width": 20}}, {"normalize": {}}]),
     "gaussian": (IMAGES, [{"denoise": {"method": "gaussian"}}]),
     "dataset contrast": (IMAGES, [{"contrastStretch": {"per": "dataset"}}, {"minMax": {}}]),
+    "dataset contrast, normalised": (IMAGES, [{"contrastStretch": {"per": "dataset"}}, {"normalize": {}}]),
     "nothing": (IMAGES, []),
 }
 
@@ -72,6 +73,14 @@ def test_every_chain_can_be_exported_as_a_graph(name: str) -> None:
     sample = dataset.train.inputs[:4]
     exported = torch.export.export(found, (sample,), strict=False).module()
     torch.testing.assert_close(exported(sample), found(sample), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("per", ["dataset", "image"])
+def test_what_is_normalised_after_its_contrast_was_stretched_has_mean_0_and_deviation_1(per: str) -> None:
+    found, _ = fitted(IMAGES, {"contrastStretch": {"per": per}}, {"normalize": {}})
+    channels = found(IMAGES.train.inputs).double().movedim(1, 0).flatten(1)
+    torch.testing.assert_close(channels.mean(1), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-5)
+    torch.testing.assert_close(channels.std(1, correction=0), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-5)
 
 
 def test_neighbouring_affine_steps_become_one_that_does_the_same() -> None:

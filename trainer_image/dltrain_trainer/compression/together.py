@@ -15,6 +15,7 @@ from dltrain_trainer.compression.problems import CompressionError
 from dltrain_trainer.compression.subject import Subject, architecture
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.export.artifact import separate
 from dltrain_trainer.models.blueprint import Blueprint
 
 Result = TypeVar("Result")
@@ -60,16 +61,22 @@ def led(
     """
     if ranks.rank == 0:
         return lead_and_tell(ranks, lead, answer)
+    refused: TrainerError | None = None
     while True:
         ranks.rest()
         told = ranks.team.first(None)
         if isinstance(told, Failed):
             raise CompressionError(told.reason)
+        if refused is not None:
+            raise refused  # by this rank alone
         if isinstance(told, Done):
             result: Result = told.result
             return result
         assert isinstance(told, Asked), told
-        answer(told.question)
+        try:
+            answer(told.question)
+        except TrainerError as error:  # refused by every rank alike: rank 0 tells of it next, and must be heard
+            refused = error
 
 
 def lead_and_tell(
@@ -117,7 +124,7 @@ def packed(subject: Subject) -> bytes:
         "edits": to_dicts(subject.edits),
         "sparse": subject.sparse,
     }
-    tensors = {name: tensor.contiguous() for name, tensor in subject.model.state_dict().items()}
+    tensors = separate(subject.model.state_dict())
     content: bytes = save(tensors, {"subject": json.dumps(about)})
     return content
 

@@ -63,12 +63,17 @@ class SyncBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def track(self, moments: Moments) -> None:
-        """Move the running statistics towards those of a batch, its variance unbiased as in torch."""
+        """Move the running statistics towards those of a batch, its variance unbiased as in torch.
+
+        A batch without samples leaves them as they are.
+        """
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        seen = moments.count > 0
+        self.num_batches_tracked.add_(seen.long())
+        momentum = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.clamp(min=1)
+        share = seen.to(self.running_mean.dtype) * momentum
         self.running_mean.lerp_(moments.mean, share)
         unbiased = moments.variance * moments.count / (moments.count - 1).clamp(min=1)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
@@ -89,7 +94,7 @@ def global_moments(x: Tensor, communicator: Communicator, name: str) -> Moments:
     What travels is in fp64: the mean square minus the squared mean then loses nothing that fp32 would have had.
 
     Args:
-        x: this rank's share, shape (n, C, ...); n may be 0, but not on every rank.
+        x: this rank's share, shape (n, C, ...); n may be 0, even on every rank, as in a pass of an epoch's last batch.
         communicator: the other ranks.
         name: of the sum.
     """
@@ -99,7 +104,7 @@ def global_moments(x: Tensor, communicator: Communicator, name: str) -> Moments:
         variance, mean = (part.double() for part in torch.var_mean(x.float(), other_axes(x), correction=0))
         sums = torch.cat((mean, variance + mean.square(), mean.new_ones(1))).mul_(values)
     communicator.start_sum(sums, name)()
-    mean, square = (sums[:-1] / sums[-1]).chunk(2)
+    mean, square = (sums[:-1] / sums[-1].clamp(min=1)).chunk(2)
     return Moments(sums[-1], mean.float(), (square - mean.square()).clamp_(min=0).float())
 
 
@@ -132,7 +137,7 @@ class Normalize(torch.autograd.Function):
         own = torch.stack(((slope * normalized).sum(axes), slope.sum(axes)))
         sums = own.double()
         layer.communicator.start_sum(sums, f"{layer.name}.backward")()
-        toward, level = (sums / count).float()
+        toward, level = (sums / count.clamp(min=1)).float()
         scale = inverse if weight is None else inverse * weight
         slope = (slope - along(level, x) - normalized * along(toward, x)) * along(scale, x)
         return slope.to(x.dtype), *(own if weight is not None else (None, None)), None, None

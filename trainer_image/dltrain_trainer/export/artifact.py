@@ -70,14 +70,18 @@ def save(artifact: Artifact, folder: Path, metrics: dict[str, float], sample: Te
     Raises:
         CheckpointError: the storage refuses, or what was read back predicts otherwise.
     """
-    weights = {name: tensor.contiguous() for name, tensor in artifact.model.state_dict().items()}
-    deliver(folder / WEIGHTS, serialize(weights))
+    deliver(folder / WEIGHTS, serialize(separate(artifact.model.state_dict())))
     content = json.dumps(description(artifact, metrics, sample), indent=2, allow_nan=False)
     deliver(folder / DESCRIPTION, content.encode())
     written = load(folder)
     written.model.to(device_of(artifact.model))
     if not torch.allclose(written.predict(sample), artifact.predict(sample), rtol=0, atol=0, equal_nan=True):
         raise CheckpointError(f"{folder}: the exported model, read back, predicts otherwise than the trained one")
+
+
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without memory in common, which safetensors refuses, as tied weights have it."""
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
 
 def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -95,14 +96,14 @@ TWINS: Final[Mapping[type[nn.Module], Twin]] = {
 
 @torch.no_grad()
 def exportable(steps: Iterable[nn.Module], raw: Tensor) -> Steps:
-    """The same steps, each in a form that can be exported.
+    """The same steps, each in a form that can be exported, on the CPU.
 
     Args:
-        steps: fitted.
+        steps: fitted, on any device; left as they are.
         raw: some raw samples.
     """
     batch, result = raw[:2].cpu().to(torch.float32, copy=True), []
-    for step in steps:
+    for step in (copy.deepcopy(each).cpu() for each in steps):
         twin = TWINS[type(step)](step, batch) if type(step) in TWINS else step
         batch = step(batch)
         result.append(twin)

@@ -111,9 +111,10 @@ def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> No
         spec: the step.
 
     Raises:
-        CompressionError: the teacher that the step names cannot be had, or is not for these samples.
+        CompressionError: on every rank: the teacher that the step names cannot be had on one of them, or is not for
+            these samples.
     """
-    teacher = trained if spec.teacher is None else fetched(run, spec.teacher).model.to(run.device)
+    teacher = trained if spec.teacher is None else agreed(run, spec.teacher).model.to(run.device)
     taught = taught_by(run, teacher, spec.temperature, spec.weight)
     follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
 
@@ -131,6 +132,23 @@ def follow(run: Run, student: nn.Module, taught: Taught, train: Train) -> None:
         retrain(run, student, train, taught)
     finally:
         stop()
+
+
+def agreed(run: Run, address: str) -> Artifact:
+    """A teacher from its address, which every rank has fetched.
+
+    Raises:
+        CompressionError: on every rank: one of them could not.
+    """
+    artifact, reason = None, None
+    try:
+        artifact = fetched(run, address)
+    except CompressionError as error:
+        reason = str(error)
+    reasons = [each for each in run.communicator.team.gather(reason) if each is not None]
+    if artifact is None or reasons:
+        raise CompressionError(reasons[0])
+    return artifact
 
 
 def fetched(run: Run, address: str) -> Artifact:

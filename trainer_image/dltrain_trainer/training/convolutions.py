@@ -84,7 +84,9 @@ def fits(  # noqa: PLR0913, PLR0917 - the arguments of torch.conv2d
 ) -> bool:
     """Whether a convolution is one of those that gain: fp32 or bf16, channels last, dense, few output pixels."""
     del bias
-    if groups != 1 or tuple(dilation) != (1, 1) or isinstance(padding, str) or not gains(weight.shape):
+    if not all(isinstance(each, tuple) for each in (stride, padding, dilation)):
+        return False  # single numbers, or a padding by name, which torch takes as well
+    if groups != 1 or dilation != (1, 1) or not gains(weight.shape):
         return False
     if x.dim() != 4 or not weight.requires_grad or not are_typed(x, weight):
         return False

@@ -78,6 +78,7 @@ def run_backward(learner: Learner, samples: Samples) -> Tensor:
         share = learner.loss(outputs, samples.targets[part]) / samples.total
         (share * scale).backward()  # type: ignore[no-untyped-call]
         loss += share.detach()
+    give_keys(learner.model, None)  # whoever runs the model next does so with other samples
     return loss
 
 

@@ -64,7 +64,9 @@ class Fitting:
 
     def is_unit_only(self) -> bool:
         """Whether nothing has happened but bytes to 0..1."""
-        return len(self.steps) == 1 and self.layout.scale == "native" and self.steps[0].name == "affine"
+        if self.layout.scale != "native" or len(self.steps) != 1:
+            return False
+        return self.steps[0].to_dict() == self.unit(self.layout).to_dict()  # stretched contrast is affine, too
 
     def moments(self) -> Moments:
         """Of each channel or column, after the steps so far."""
