@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain.api.storage import S3_SCHEME
+from dltrain_trainer.data.readers.rows import NAMELESS, RowFormat, read_rows
 from dltrain_trainer.errors import CheckpointError, DataError, TrainerError
 from dltrain_trainer.evaluation.predict import PROBABILITIES
 from dltrain_trainer.export.artifact import DESCRIPTION, load
@@ -38,6 +39,11 @@ class Predictor:
     def shape(self) -> tuple[int, ...]:
         """Of one raw sample."""
         return tuple(self.about["input"]["shape"])
+
+    @property
+    def rows(self) -> RowFormat:
+        """How raw samples are written in a CSV file."""
+        return RowFormat.from_dict(self.about["input"])
 
     def said(self, samples: NDArray[Any]) -> Iterator[dict[str, Any]]:
         """What the model says of each of some raw samples, as plain JSON values."""
@@ -112,26 +118,30 @@ def from_graph(file: Path) -> Model:
 
 
 # ---------------------------------------------------------------- samples
-def read_samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+def read_samples(path: Path, shape: tuple[int, ...], rows: RowFormat = NAMELESS) -> NDArray[Any]:
     """Raw samples from a file.
 
     Args:
-        path: .npy, or .npz with an array x or x_test: one sample or many; .csv with a header and a column a feature; a
-            picture, or a folder of pictures, which are taken in the order of their names.
+        path: .npy, or .npz with an array x or x_test: one sample or many; .csv with a column a feature, and a header
+            where they are not in the model's order; a picture, or a folder of pictures, which are taken in the order of
+            their names.
         shape: of one sample.
+        rows: how samples are written in a CSV file.
 
     Returns:
         uint8 or float32, shape (n, *shape).
 
     Raises:
-        DataError: it cannot be read, or its samples have another shape.
+        DataError: it cannot be read, or its samples have another shape, other columns or unknown words.
     """
     kind = "pictures" if path.is_dir() else READERS.get(path.suffix.lower())
     if kind is None:
         found = path.suffix or "no suffix"
         raise DataError(f"{path}: must be .npy, .npz, .csv, a picture or a folder of pictures (got {found})")
     try:
-        samples = FORMATS[kind](path, shape)
+        samples = read_table(path, shape, rows) if kind == "table" else FORMATS[kind](path, shape)
+    except DataError:
+        raise
     except Exception as error:  # numpy, zipfile and Pillow raise a dozen kinds for damaged files
         raise DataError(f"{path}: cannot be read: {str(error) or type(error).__name__}") from error
     if samples.shape == shape:
@@ -150,10 +160,15 @@ def read_array(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     return array if array.dtype == np.uint8 else array.astype(np.float32)
 
 
-def read_table(path: Path, _: tuple[int, ...]) -> NDArray[Any]:
-    """The numbers of a table; what is empty is missing."""
-    found = np.genfromtxt(path, delimiter=",", skip_header=1, dtype=np.float32)
-    return found[None] if found.ndim == 1 else found
+def read_table(path: Path, shape: tuple[int, ...], rows: RowFormat) -> NDArray[Any]:
+    """The rows of a table; those of a series are one sample.
+
+    Raises:
+        DataError: it does not fit the model.
+    """
+    if len(shape) > 2:
+        raise DataError(f"{path}: holds rows, and samples must have shape {shape}; the model was trained so")
+    return read_rows(path, rows, shape[-1])
 
 
 def read_pictures(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -175,7 +190,6 @@ PICTURES: Final = (".png", ".jpg", ".jpeg")
 READERS: Final = {".npy": "array", ".npz": "array", ".csv": "table", **dict.fromkeys(PICTURES, "pictures")}
 FORMATS: Final[Mapping[str, Callable[[Path, tuple[int, ...]], NDArray[Any]]]] = {
     "array": read_array,
-    "table": read_table,
     "pictures": read_pictures,
 }
 
@@ -184,7 +198,7 @@ def main(arguments: list[str]) -> int:
     """Print a line a sample; the exit code."""
     try:
         model = predictor(located(arguments[0]))
-        for said in model.said(read_samples(Path(arguments[1]), model.shape)):
+        for said in model.said(read_samples(Path(arguments[1]), model.shape, model.rows)):
             print(json.dumps(said))  # noqa: T201 - the output
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the output

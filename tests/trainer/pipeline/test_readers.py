@@ -137,6 +137,13 @@ def test_tasks(tmp_path: Path, task: str, target: list[str], expected: list[Any]
     assert dataset.task == task
 
 
+def test_classes_that_are_whole_numbers_have_all_their_digits_in_their_names(tmp_path: Path) -> None:
+    rows = "a,b\n1,1234568\n2,-3\n3,1234567\n4,20\n5,9007199254740992\n"
+    dataset = load(declared(tmp_path / "set", rows=rows), "csv", target=["b"]).dataset
+    assert dataset.classes == ("-3", "20", "1234567", "1234568", "9007199254740992")
+    assert dataset.train.targets.tolist() == [3, 0, 2, 1, 4]
+
+
 def test_a_window_makes_samples_of_a_series(tmp_path: Path) -> None:
     rows = "t,u\n" + "".join(f"{i},{i * i}\n" for i in range(20))
     path = declared(tmp_path / "set", rows=rows)
@@ -159,6 +166,7 @@ def test_a_window_makes_samples_of_a_series(tmp_path: Path) -> None:
         pytest.param(
             "x,y\n1,0.5\n", {"target": ["y"]}, "has the value 0.5, which is no class; set task", id="no class"
         ),
+        pytest.param("x,y\n1,0\n1,inf\n", {"target": ["y"]}, "has the value inf, which is no class", id="endless"),
         pytest.param(
             "x,y\n1,a\n", {"target": ["y"], "task": "regression"}, "holds text, which is no regression", id="text"
         ),

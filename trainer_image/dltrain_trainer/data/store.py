@@ -17,7 +17,7 @@ from dltrain_trainer.data.cache import cache_folder, locked
 from dltrain_trainer.data.remote import folder_errors
 from dltrain_trainer.data.samples import Dataset, Feature, Split
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when files of an older version cannot be used."""
 FACTS: Final = "dataset.json"
 """What is no array, written last: a folder without it is not complete."""

@@ -18,6 +18,7 @@ import dltrain
 from dltrain.api.data import Task
 from dltrain_trainer.compression.edits import Edit, from_dicts, to_dicts
 from dltrain_trainer.compression.subject import architecture
+from dltrain_trainer.data.readers.rows import NAMELESS, RowFormat
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.distributed.device import device_of
 from dltrain_trainer.errors import CheckpointError, TrainerError
@@ -42,6 +43,8 @@ class Artifact:
     """The classes' names, where the data gave them."""
     edits: tuple[Edit, ...] = ()
     """What compression has changed of the architecture."""
+    rows: RowFormat = NAMELESS
+    """How its samples are written in a CSV file, where they are rows of named columns."""
 
     def predict(self, inputs: Tensor) -> Tensor:
         """The outputs for raw samples.
@@ -94,7 +97,7 @@ def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -
         "edits": to_dicts(artifact.edits),
         "task": artifact.task,
         "classes": list(artifact.classes),
-        "input": {"type": "uint8" if images else "float32", "shape": list(sample.shape[1:])},
+        "input": {"type": "uint8" if images else "float32", "shape": list(sample.shape[1:]), **artifact.rows.to_dict()},
         "preprocessing": artifact.preprocessing.to_dict(),
         "metrics": metrics,
     }
@@ -124,6 +127,7 @@ def load(folder: Path) -> Artifact:
         model = architecture(blueprint, edits)
         model.load_state_dict(load_file(folder / WEIGHTS))
         preprocessing = Preprocessing.from_dict(found["preprocessing"])
-        return Artifact(blueprint, preprocessing, model, found["task"], tuple(found["classes"]), edits)
+        rows = RowFormat.from_dict(found["input"])
+        return Artifact(blueprint, preprocessing, model, found["task"], tuple(found["classes"]), edits, rows)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, TrainerError) as error:
         raise CheckpointError(f"{folder}: is no exported model: {error}") from error

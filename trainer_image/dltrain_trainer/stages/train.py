@@ -13,6 +13,7 @@ from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
 from dltrain_trainer.checkpoint.writer import Written
 from dltrain_trainer.data.feed import Feed
 from dltrain_trainer.data.maker import BatchMaker, Ready
+from dltrain_trainer.data.readers.rows import row_format
 from dltrain_trainer.data.sampler import Sampler
 from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.export import Artifact
@@ -64,7 +65,8 @@ def new_artifact(run: Run) -> Artifact:
         model = blueprint.build(pipeline.train.seed).to(run.device)
     except ModelError as error:
         raise ModelError(f"spec.pipeline.model: {error}") from error
-    return Artifact(blueprint, run.data.preprocessing, model, dataset.task, dataset.classes)
+    rows = row_format(pipeline.data, dataset.features)
+    return Artifact(blueprint, run.data.preprocessing, model, dataset.task, dataset.classes, rows=rows)
 
 
 def new_state(run: Run) -> TrainingState:

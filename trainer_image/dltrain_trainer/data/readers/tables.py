@@ -19,6 +19,8 @@ from dltrain_trainer.errors import DataError
 
 SUFFIXES: Final = {"csv": (".csv", ".csv.gz"), "parquet": (".parquet",)}
 PATH: Final = "spec.pipeline.data"
+COMMA: Final = ","
+"""What stands between the fields of a CSV file where the job does not say it."""
 Table = Any
 """pyarrow's; it ships no types."""
 
@@ -111,7 +113,7 @@ def read_csv(pa: Any, file: Path, data: Data) -> Table:
     """Read a CSV file; empty fields are missing values."""
     return pa.csv.read_csv(
         str(file),
-        parse_options=pa.csv.ParseOptions(delimiter=data.delimiter or ","),
+        parse_options=pa.csv.ParseOptions(delimiter=data.delimiter or COMMA),
         convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
     )
 
@@ -137,7 +139,8 @@ def parts_of(table: Table, of_rows: NDArray[np.str_], data: Data, source: str) -
         DataError: a column is missing, or cannot be learnt from or predicted.
     """
     assert data.target is not None, "the contract asks for a target"
-    check_columns(table, [*(data.columns or ()), *data.target, *filter(None, [data.split.column])], source)
+    wanted = [*(data.columns or ()), *data.target, *filter(None, [data.split.column])]
+    check_names(table.column_names, wanted, source)
     if data.split.column is not None:
         of_rows = splits_in(table, data.split.column, source)
     names = data.columns or feature_names(table, data)
@@ -150,16 +153,21 @@ def parts_of(table: Table, of_rows: NDArray[np.str_], data: Data, source: str) -
     return windowed(Parts(splits, task, features, classes), data.window, source)
 
 
-def check_columns(table: Table, wanted: Sequence[str], source: str) -> None:
+def check_names(names: Sequence[str], wanted: Sequence[str], source: str) -> None:
     """See that a table has some columns.
+
+    Args:
+        names: of the columns that it has.
+        wanted: the names of those that it must have.
+        source: where it comes from, for errors.
 
     Raises:
         DataError: it has not; says which one may be meant.
     """
     for name in wanted:
-        if name not in table.column_names:
-            near = difflib.get_close_matches(name, table.column_names, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(table.column_names[:20])}"
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(names[:20])}"
             raise DataError(f"{source}: has no column {name}; {remedy}")
 
 

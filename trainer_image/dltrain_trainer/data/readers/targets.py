@@ -38,7 +38,7 @@ def targets_of(columns: Mapping[str, Column], task: Task, source: str) -> tuple[
     if words:
         return numbers.astype(np.int64), words
     values, places = np.unique(numbers, return_inverse=True)
-    return places.astype(np.int64), tuple(f"{value:g}" for value in values)
+    return places.astype(np.int64), tuple(str(int(value)) for value in values)
 
 
 def check_column(name: str, numbers: NDArray[np.float64], words: tuple[str, ...], task: Task, source: str) -> None:
@@ -52,6 +52,7 @@ def check_column(name: str, numbers: NDArray[np.float64], words: tuple[str, ...]
         raise DataError(f"{source}: target {name} has no value in row {row}; fill it in, or remove such rows")
     if words and task != "classification":
         raise DataError(f"{source}: target {name} holds text, which is no {task}; set task to classification")
-    if task == "classification" and not words and (numbers != np.floor(numbers)).any():
-        found = numbers[numbers != np.floor(numbers)][0]
+    odd = ~np.isfinite(numbers) | (numbers != np.floor(numbers))
+    if task == "classification" and not words and odd.any():
+        found = numbers[odd][0]
         raise DataError(f"{source}: target {name} has the value {found:g}, which is no class; set task to regression")
