@@ -18,8 +18,10 @@ from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
 from dltrain.software import require
 
-STOP_SECONDS: Final = 15.0
-"""How long the agent may take to end its ranks before everything is killed."""
+AGENT: Final = (sys.executable, "-m", "dltrain_agent")
+STOP_SECONDS: Final = 30.0
+"""How long the agent may take to end its ranks before it is killed: longer than its own patience with ranks and logs,
+for ranks in sessions of their own outlive an agent that has not ended them."""
 NEEDED: Final = ("dltrain_agent", "mpi4py")
 NEEDED_BY_PIPELINES: Final = ("dltrain_trainer", "torch", "horovod")
 
@@ -90,7 +92,7 @@ def agent(job_file: Path, output: Path, workspace: Path) -> Iterator[tuple[subpr
     The agent ends by itself when its input closes, so that not even a parent that was killed leaves a process.
     """
     read, write = os.pipe()
-    command = [sys.executable, "-m", "dltrain_agent", "--local", "--job", str(job_file), "--output", str(output)]
+    command = [*AGENT, "--local", "--job", str(job_file), "--output", str(output)]
     with os.fdopen(read) as statuses:
         try:
             process = subprocess.Popen(

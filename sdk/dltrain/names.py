@@ -57,6 +57,8 @@ EXIT_BAD_DATA: Final = 65
 """A rank of a pipeline whose data is missing, damaged or not what the job says: to try again is useless."""
 EXIT_NOT_A_NUMBER: Final = 66
 """A rank of a pipeline whose loss is no finite number any more: to try again gives the same."""
+EXIT_DATA_AWAY: Final = 67
+"""A rank of a pipeline whose data, or room for it, is not there now: to try again helps, even if it fails once more."""
 EXIT_TOLD_TO_END: Final = 143
 """A rank, or an agent, that exits with it was told to end and has kept what it did: nobody's failure."""
 EXIT_DO_NOT_RETRY: Final = 64

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from dltrain_agent import events as e
 from dltrain_agent import group as g
-from dltrain_agent.state import Attempt, Group
+from dltrain_agent.state import Attempt, Bounds, Group
 from tests.agent.builders import ended, join
 
 VICTIM = ("HorovodInternalError",)
@@ -134,6 +134,33 @@ def test_a_victim_without_a_cause_ends_the_attempt_when_the_time_is_up() -> None
 def test_what_comes_late_from_an_earlier_attempt_changes_nothing(event: e.Event) -> None:
     group = running(number=2)
     assert g.step(group, event) == (group, ())
+
+
+ELASTIC = {"bounds": Bounds(1, 3), "replicas": 2}
+GROWTH = (e.Resized(3), e.Joined(join(2)))
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "why"),
+    [
+        pytest.param((), "running", "Resized", id="an attempt that makes room"),
+        pytest.param((e.Spared(1),), "failed", None, id="one that is too far on"),
+        pytest.param((e.Spared(0),), "running", "Resized", id="an earlier one was too far on"),
+    ],
+)
+def test_an_error_counts_unless_the_attempt_ends_to_make_room(
+    told: tuple[e.Event, ...], state: str, why: str | None
+) -> None:
+    group, _ = after(running(**ELASTIC), *GROWTH, *told, e.RankEnded(1, ended(1, 64)), *CLEAR, e.MemberClear(1, 2))
+    reason = None if group.last_restart is None else group.last_restart.reason
+    assert (group.state, reason) == (state, why)
+
+
+def test_an_attempt_that_was_too_far_on_is_asked_again_when_another_member_comes() -> None:
+    spared, _ = after(running(**ELASTIC), *GROWTH, e.Spared(1))
+    group, actions = after(spared, e.Lost(2, 1), e.Joined(join(2, 2)))
+    assert (spared.attempt.resizing, group.state, group.attempt.resizing) == (False, "running", True)
+    assert actions == [e.Doubt(2, 2), e.Admit(2), e.Interrupt(1)]
 
 
 class AnySchedule(RuleBasedStateMachine):

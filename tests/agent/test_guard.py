@@ -78,6 +78,7 @@ def test_what_is_known_of_a_rank_names_the_cause(cause: str) -> None:
         pytest.param({}, {"step": 8}, False, id="at another step"),
         pytest.param({}, {"message": "other"}, False, id="another error"),
         pytest.param({"exit_code": None}, {"exit_code": None}, False, id="killed twice at the same step"),
+        pytest.param({"exit_code": 67}, {"exit_code": 67}, False, id="the data is away for longer"),
         pytest.param({"step": None}, {"step": None}, False, id="a program of the user's"),
     ],
 )

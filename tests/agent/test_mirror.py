@@ -73,6 +73,23 @@ def impatient(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
 
 
+def killed_in_its_first_restore(monkeypatch: pytest.MonkeyPatch, killed: Path) -> None:
+    """Let the process be killed once, which leaves a file, when it begins to bring something back."""
+    code = f"""
+import os, pathlib
+import dltrain_agent.storage.__main__ as m
+bring_back, killed = m.Sender.bring_back, pathlib.Path({str(killed)!r})
+def once(sender):
+    if not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), 9)
+    bring_back(sender)
+m.Sender.bring_back = once
+m.main()
+"""
+    monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
+
+
 async def test_a_checkpoint_goes_out_while_training_goes_on_and_is_reported_once_it_is_there(
     buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
@@ -146,6 +163,21 @@ async def test_a_process_that_is_killed_is_started_again_and_nothing_is_lost(
         checkpoint(wanted.output, 10)
         await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes())
         assert await mirror.finish(PATIENCE) is None
+
+
+async def test_a_process_that_is_killed_before_it_has_brought_all_back_brings_it_back_when_it_is_started_again(
+    buckets: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = storing(buckets, tmp_path / "a"), storing(buckets, tmp_path / "b", incarnation=2)
+    async with mirrored(first, processes) as mirror:
+        await mirror.ready()
+        (first.output / "metrics.jsonl").write_text("{}\n")
+        assert await mirror.finish(PATIENCE) is None
+    killed_in_its_first_restore(monkeypatch, tmp_path / "killed")
+    async with mirrored(second, processes) as mirror:
+        assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
+        assert (tmp_path / "killed").exists()
+        assert (second.output / "metrics.jsonl").read_text() == "{}\n"
 
 
 async def test_a_bucket_that_refuses_is_told_before_any_rank_starts(

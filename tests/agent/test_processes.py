@@ -3,14 +3,18 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
+from dltrain.api.channel import MAX_MESSAGE_BYTES, GroupStatus, RankExited
+from dltrain_agent.causes import root_cause
 from dltrain_agent.memory import oom_kills
-from dltrain_agent.output import Output
+from dltrain_agent.output import Output, tail_of
 from dltrain_agent.processes import Exit, Process, Processes, stop
+from dltrain_agent.watch import end_with_stack
+from tests.agent.builders import ended
 
 
 @pytest.fixture
@@ -47,6 +51,42 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(pro
     os.close(read)
 
 
+class LeftError(BaseException):
+    """The agent has ended."""
+
+
+@pytest.mark.parametrize(
+    ("end", "sent"),
+    [
+        pytest.param(lambda process: stop([process], 0), [signal.SIGTERM, signal.SIGKILL], id="an attempt's end"),
+        pytest.param(end_with_stack, [signal.SIGUSR1, signal.SIGKILL], id="a rank that stands still"),
+    ],
+)
+async def test_an_agent_ends_that_cannot_end_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    end: Callable[[Process], Coroutine[None, None, None]],
+    sent: list[int],
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def leave(code: int) -> None:
+        raise LeftError(code)
+
+    monkeypatch.setattr(os, "killpg", lambda pid, number: told.append((pid, number)))
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr("dltrain_agent.processes.KILLED_SECONDS", 0.0, raising=False)
+    monkeypatch.setattr("dltrain_agent.watch.STACK_SECONDS", 0.0)
+    stuck = Process(7, asyncio.get_running_loop().create_future())
+    with pytest.raises(LeftError, match="1"):
+        async with asyncio.timeout(5):
+            await end(stuck)
+    assert told == [(7, number) for number in sent]
+    assert [record.message for record in caplog.records] == [
+        "still there 0 s after SIGKILL: [7]; is a storage stuck? this agent ends"
+    ]
+
+
 async def test_orphans_are_adopted_and_reaped(processes: Processes) -> None:
     read, write = os.pipe()
     child = shell(processes, "sh -c 'echo $$; exec sleep 0.05' & wait", write)
@@ -71,6 +111,39 @@ async def test_output_is_prefixed_line_by_line_and_its_tail_remembered(processes
     with os.fdopen(read) as text:
         assert text.read() == "".join(f"[rank 3] {line}\n" for line in lines)
     assert output.tail == tuple(lines[-30:])
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        pytest.param(["1%\r2%\r3%", "done"], ("3%", "done"), id="a bar that is drawn over and over"),
+        pytest.param(["1%\r2%\r"], ("2%",), id="a bar that was cut off"),
+        pytest.param(["", "\r"], ("", ""), id="nothing"),
+        pytest.param(["a" + 2000 * "b"], (2000 * "b",), id="a long line"),
+        pytest.param(20 * [2000 * "c"], tuple(8 * [2000 * "c"]), id="many long lines"),
+        pytest.param([*(7 * [2000 * "c"]), "d", "e"], (*(7 * [2000 * "c"]), "d", "e"), id="as many as fit"),
+    ],
+)
+def test_of_output_is_told_what_a_terminal_would_show_last(lines: list[str], told: tuple[str, ...]) -> None:
+    assert tail_of(lines) == told
+
+
+@pytest.mark.parametrize("text", ["\\1", "\\377", "progress |", "\\r12%%"])
+async def test_no_output_is_too_long_for_the_control_channel(processes: Processes, text: str) -> None:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    output = Output("[rank 0]", sink)
+    script = f"yes \"$(printf '{text}')\" | tr -d '\\n' | head -c 3000000"
+    child = shell(processes, script, output.descriptor)
+    output.started()
+    await child.exited
+    await output.drain()
+    os.close(sink)
+    rank = ended(0, 1, log=output.tail)
+    failure = root_cause([rank], 1, "exit code 1", ())
+    messages = [RankExited(attempt=1, exit=rank), GroupStatus(state="running", failure=failure, last_restart=failure)]
+    sizes = [len(message.model_dump_json(by_alias=True).encode()) for message in messages]
+    assert output.tail
+    assert max(sizes) < MAX_MESSAGE_BYTES - 16 * 1024, "there is room for all else that a status says"
 
 
 async def test_output_that_a_grandchild_holds_open_does_not_hold_up_the_end() -> None:

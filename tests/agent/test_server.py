@@ -6,13 +6,16 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from dltrain.api.channel import MAX_MESSAGE_BYTES, GroupStatus, Heartbeat, Join, Observe, Refused, Welcome
+from dltrain.api.report import ProgressReport
 from dltrain.channel import Channel, channel_context, open_channel
 from dltrain.errors import ChannelError
+from dltrain_agent import events as e
 from dltrain_agent.coordinator import Coordinator
 from dltrain_agent.processes import Processes
 from dltrain_agent.server import serve_control_port
@@ -60,6 +63,21 @@ async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int
 
 async def dial(port: int, identity: Path) -> Channel:
     return await open_channel(HOST, port, context(ssl.Purpose.SERVER_AUTH, identity))
+
+
+@pytest.mark.parametrize(("stage", "event"), [("evaluate", e.Spared(0)), ("train", e.Settled(0))])
+async def test_an_attempt_is_interrupted_in_its_training_and_spared_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, event: e.Event
+) -> None:
+    monkeypatch.setattr("dltrain_agent.coordinator.GATHER_SECONDS", 0)
+    processes, spec = Processes(), job()
+    worker = Worker(settings(tmp_path, spec), processes, tmp_path, tmp_path)
+    coordinator = Coordinator(settings(tmp_path, spec, local=False), worker)
+    progress = ProgressReport(rank=0, stage=stage, step=1)
+    coordinator.reported(progress, datetime.now(UTC))
+    await coordinator._interrupt(0)
+    assert coordinator._events.get_nowait() == (event, None)
+    processes.close()
 
 
 async def test_a_worker_is_welcomed_and_an_observer_sees_it(port: int, identities: dict[str, Path]) -> None:

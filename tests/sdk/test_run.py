@@ -19,6 +19,9 @@ from dltrain import local
 from dltrain.api.channel import GroupStatus
 from dltrain.cli.live import Display
 from dltrain.local import run_local
+from dltrain.names import EXIT_TOLD_TO_END
+from dltrain_agent.settings import from_arguments
+from dltrain_agent.worker import LOG_SECONDS
 from tests.sdk.builders import document, job
 from tests.sdk.command_line import CommandLine
 
@@ -233,6 +236,31 @@ def test_an_agent_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -
         assert process.stdout.readline() == "up\n"
         local.end(process)
         assert process.returncode == -signal.SIGKILL
+
+
+def test_the_agent_ends_its_ranks_before_it_is_killed_itself(tmp_path: Path) -> None:
+    job_file = tmp_path / "job.json"
+    job_file.write_text(job({"command": ["true"]}).model_dump_json(by_alias=True, exclude_none=True))
+    settings = from_arguments(["--local", "--job", str(job_file), "--output", str(tmp_path)], {})
+    ranks, launcher = settings.stop_grace_seconds, settings.stop_grace_seconds
+    assert settings.farewell_seconds + ranks + launcher + LOG_SECONDS < local.STOP_SECONDS
+
+
+def test_ranks_that_ignore_sigterm_do_not_outlive_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorter = "import dltrain_agent.settings as s; s.LOCAL_FAREWELL_SECONDS = 0.2"
+    code = f"{shorter}; s.Settings.__init__.__kwdefaults__['stop_grace_seconds'] = 0.2"
+    main = "from dltrain_agent.__main__ import main; main()"
+    monkeypatch.setattr(local, "AGENT", (sys.executable, "-c", f"{code}; {main}"))
+    job_file = tmp_path / "job.json"
+    script = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+    spec = {"workers": {"replicas": 2}, "command": [sys.executable, "-c", script]}
+    job_file.write_text(job(spec).model_dump_json(by_alias=True, exclude_none=True))
+    with local.agent(job_file, tmp_path / "out", tmp_path) as (process, _):
+        assert process.stdout is not None
+        shown = ""
+        while len(rank_processes(shown)) < 2:
+            shown += process.stdout.readline()
+    assert (process.returncode, alive(rank_processes(shown))) == (EXIT_TOLD_TO_END, [])
 
 
 def test_progress_without_a_terminal_is_told_at_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from dltrain_trainer.checkpoint import Checkpoints
 from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.files import write_atomically
 from dltrain_trainer.training.state import TrainingState
 from tests.trainer.builders import blueprint_of, no_file_larger_than, state_of
 
@@ -195,8 +196,25 @@ def test_a_storage_that_takes_no_more_is_said_and_the_last_checkpoint_stays(tmp_
     assert str(caught.value) == f"cannot write {file}: File too large; {remedy}"
     found = state(model=large)
     assert checkpoints(tmp_path).load_newest(found) == tmp_path / "step-00000010"
+    assert kept(tmp_path) == ["step-00000010"], "nothing of the failed attempt is left"
     checkpoints(tmp_path, keep=1).save(newer)
-    assert kept(tmp_path) == ["step-00000020"], "nothing of the failed attempt is left"
+    assert kept(tmp_path) == ["step-00000020"]
+
+
+def test_what_a_killed_rank_has_left_makes_room_before_the_next_checkpoint_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 20):
+        (tmp_path / f".writing-step-{step:08}").mkdir()
+    found: list[list[str]] = []
+
+    def noted(path: Path, data: bytes) -> None:
+        found.append(kept(tmp_path))
+        write_atomically(path, data)
+
+    monkeypatch.setattr("dltrain_trainer.checkpoint.folder.write_atomically", noted)
+    checkpoints(tmp_path).save(state(30))
+    assert (found, kept(tmp_path)) == (3 * [[".writing-step-00000030"]], ["step-00000030"])
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dltrain_trainer.errors import CheckpointError
+from dltrain import names
+from dltrain_trainer import __main__ as entry
+from dltrain_trainer.errors import CheckpointError, DataAwayError, DataError
 from dltrain_trainer.files import PATIENCE_SECONDS, deliver, make_folder
 from tests.trainer.builders import no_file_larger_than
 
@@ -67,6 +69,7 @@ def test_a_storage_that_stays_full_ends_the_wait_and_harms_nothing(storage: Stor
     with pytest.raises(CheckpointError, match=f"cannot write {file}: No space left on device"):
         deliver(file, b"new")
     assert (file.read_bytes(), storage.now) == (b"old", PATIENCE_SECONDS)
+    assert list(tmp_path.iterdir()) == [file], "what was written in vain takes up no room"
 
 
 @pytest.mark.parametrize("storage", [(errno.EROFS, 10.0)], indirect=True)
@@ -86,3 +89,25 @@ def test_a_folder_in_the_place_of_a_file_is_said_at_once(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=f"cannot write {tmp_path / 'file' / 'output'}: Not a directory"):
         make_folder(tmp_path / "file" / "output")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(DataAwayError("s3://a/b: cannot be read"), names.EXIT_DATA_AWAY, id="away"),
+        pytest.param(DataError("s3://a/b: does not exist"), names.EXIT_BAD_DATA, id="wrong"),
+        pytest.param(CheckpointError("cannot write"), 1, id="a storage"),
+    ],
+)
+def test_a_rank_says_with_its_exit_code_whether_what_it_needs_may_be_there_later(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    def stages() -> int:
+        raise error
+
+    monkeypatch.setattr(entry, "run_stages", stages)
+    monkeypatch.setattr(entry, "fail", lambda message, code: told.append((message, code)))
+    entry.main()
+    assert told == [(f"error: {error}", code)]

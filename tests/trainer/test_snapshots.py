@@ -290,6 +290,24 @@ def test_a_rank_that_is_told_to_end_takes_all_others_along_with_a_checkpoint(
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
 
+def test_a_rank_that_is_told_to_end_is_heard_where_an_epoch_is_a_single_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = npz(tmp_path / "data.npz", 22, side=9)
+    job = pipeline_job(data, model=RESNET, epochs=9, globalBatchSize=22, every=3600)
+    after_epoch = Keeper.after_epoch
+
+    def told(self: Keeper, state: TrainingState) -> None:
+        if state.step == 2 and self._communicator.rank == 1:
+            self._on_sigterm(signal.SIGTERM, None)
+        after_epoch(self, state)
+
+    monkeypatch.setattr(Keeper, "after_epoch", told)
+    with pytest.raises(ToldToEndError, match="told to end after 3 steps"):
+        on_ranks(2, lambda rank: run_until(job, tmp_path / "out", rank, tmp_path / "memory"))
+    assert [each.name for each in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000003"]
+
+
 def test_without_a_checkpoint_due_only_the_end_is_on_the_storage(tmp_path: Path, job: DLTrainJob) -> None:
     trained(job, tmp_path / "out")
     assert [each.name for each in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000012"]

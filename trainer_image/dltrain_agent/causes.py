@@ -7,7 +7,7 @@ from typing import Final
 
 from dltrain.api.channel import RankExit
 from dltrain.api.status import Failure, FailureReason
-from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain.names import EXIT_DATA_AWAY, EXIT_DO_NOT_RETRY
 
 SETTLE_SECONDS: Final = 1.0
 """How long an attempt goes on after a rank failed because another one did, for that other one to end by itself."""
@@ -86,11 +86,14 @@ FINAL: Final = frozenset({"DataError", "NaN"})
 
 
 def is_final(failure: Failure, before: Failure | None) -> bool:
-    """Whether another attempt is useless: a rank asked for none, or the same error has come twice at one step."""
+    """Whether another attempt is useless: a rank asked for none, or the same error has come twice at one step.
+
+    Data that is away may come back at any time, and until then the error is the same.
+    """
     same = (
         before is not None
         and failure.step is not None
-        and failure.exit_code is not None
+        and failure.exit_code not in {None, EXIT_DATA_AWAY}
         and (failure.reason, failure.step, failure.message) == (before.reason, before.step, before.message)
     )
     return same or failure.exit_code == EXIT_DO_NOT_RETRY or failure.reason in FINAL

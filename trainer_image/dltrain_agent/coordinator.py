@@ -228,6 +228,7 @@ class Coordinator:
         progress = self._reported.progress
         if progress is not None and progress.stage in LATE_STAGES:
             log.info("the number of workers changes after %s", progress.stage)
+            self._put(e.Spared(number))
             return
         if self._group.number == number and not self._settings.job.spec.command:
             self._worker.interrupt()

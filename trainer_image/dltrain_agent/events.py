@@ -57,6 +57,13 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Spared:
+    """The attempt was not interrupted: it is too far on to make room for one on other workers."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resized:
     """The operator says how many workers there are to be."""
 
@@ -80,7 +87,7 @@ class Overdue:
     """Which wait this was."""
 
 
-Event = Joined | Lost | RankEnded | LauncherEnded | Settled | MemberClear | Resized | Waited | Overdue
+Event = Joined | Lost | RankEnded | LauncherEnded | Settled | Spared | MemberClear | Resized | Waited | Overdue
 
 
 # ---------------------------------------------------------------- actions
@@ -128,7 +135,7 @@ class FinishJob:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Have the ranks of the attempt keep what they have done and end; Settled where they do not."""
+    """Have the ranks of the attempt keep what they have done and end; Settled where they do not, Spared if not told."""
 
     number: int
 

@@ -29,6 +29,7 @@ from dltrain_agent.events import (
     Resized,
     Settle,
     Settled,
+    Spared,
     StartAttempt,
     StopAttempt,
     Wait,
@@ -85,6 +86,8 @@ def transition(group: Group, event: Event) -> Step:
             return lost(group, index, incarnation)
         case MemberClear(attempt, index):
             return cleared(group, index) if attempt == group.number else (group, ())
+        case Spared(attempt):
+            return spared(group) if attempt == group.number else (group, ())
         case Resized() | Waited() | Overdue():
             return told(group, event)
         case _:
@@ -175,6 +178,11 @@ def grown(group: Group) -> Step:
     if group.attempt.workers == group.workers or group.attempt.resizing:
         return group, ()
     return replace(group, attempt=replace(group.attempt, resizing=True)), (Interrupt(group.number),)
+
+
+def spared(group: Group) -> Step:
+    """The attempt goes on as it is: what ends it from now on is judged for itself."""
+    return replace(group, attempt=replace(group.attempt, resizing=False)), ()
 
 
 def waited(group: Group) -> Step:

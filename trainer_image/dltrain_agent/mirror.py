@@ -83,9 +83,8 @@ class Mirror:
 
     async def _keep(self) -> None:
         """Have the process run until it has finished, or can do nothing."""
-        again = False
         while True:
-            ended, said = await self._run(again=again)
+            ended, said = await self._run()
             known = ended.code in {0, 1, FENCED}
             if known or self._finishing:
                 trouble = None if ended.clean else said or f"what sends to {address_in(self._settings)} ended: {ended}"
@@ -93,16 +92,15 @@ class Mirror:
                 settle(self._ended, trouble)
                 return
             log.warning("what sends to %s ended: %s; started again", address_in(self._settings), ended)
-            again = True
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _run(self, *, again: bool) -> tuple[Exit, str]:
+    async def _run(self) -> tuple[Exit, str]:
         """Run the process once; how it ended, and its last line."""
         mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mine.setblocking(False)
         output = Output("[storage]")
         environment = {**os.environ, names.REPORT_VARIABLE: str(self._reports)}
-        command = [*COMMAND, *arguments(self._settings, again=again)]
+        command = [*COMMAND, *arguments(self._settings, restored=self._ready.done())]
         with mine:
             with other:
                 descriptor = output.descriptor
@@ -148,18 +146,18 @@ def address_in(settings: Settings) -> str:
     return f"{job.spec.storage.uri}/{names.output_folder(job.name, job.metadata.uid)}"
 
 
-def arguments(settings: Settings, *, again: bool) -> list[str]:
+def arguments(settings: Settings, *, restored: bool) -> list[str]:
     """What the process is told.
 
     Args:
         settings: the agent's.
-        again: whether it ran in this pod before, so that there is nothing to bring back.
+        restored: whether it was ready before, so that ranks may write by now, and nothing is to be brought back.
     """
     spec, first = settings.job.spec, settings.index == 0
     assert spec.storage is not None, "there is a bucket"
     flags: dict[str, Callable[[], bool]] = {
         "--new": lambda: settings.incarnation == 1 and settings.past_attempts == 0,
-        "--restore": lambda: not again and (first or spec.command is not None),
+        "--restore": lambda: not restored and (first or spec.command is not None),
     }
     return [
         *("--folder", str(settings.output), "--address", address_in(settings), "--keep", str(spec.checkpoint.keep)),

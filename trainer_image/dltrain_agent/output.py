@@ -6,10 +6,15 @@ import asyncio
 import os
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 TAIL_LINES: Final = 30
 """How many lines are told to others."""
+TAIL_CHARACTERS: Final = 16 * 1024
+"""How much of them is told in all: a status has two tails, and JSON makes six bytes of some characters."""
+TOLD_LINE_CHARACTERS: Final = 2000
+"""How much of one line is told: its end."""
 KEPT_LINES: Final = 1000
 """How many lines are remembered."""
 MAX_LINE_BYTES: Final = 16 * 1024
@@ -39,8 +44,8 @@ class Output:
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last few lines, without prefix."""
-        return self.kept[-TAIL_LINES:]
+        """The last few lines, without prefix, as a terminal would show them; no more than a message can hold."""
+        return tail_of(self.kept)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -75,6 +80,19 @@ class Output:
         self._loop.remove_reader(self._read)
         os.close(self._read)
         self._ended.set_result(None)
+
+
+def tail_of(lines: Sequence[str]) -> tuple[str, ...]:
+    """The last lines that together are short enough to be told, each from its last carriage return on."""
+    told: list[str] = []
+    room = TAIL_CHARACTERS
+    for line in reversed(lines[-TAIL_LINES:]):
+        shown = line.rstrip("\r").rpartition("\r")[2][-TOLD_LINE_CHARACTERS:]
+        room -= len(shown)
+        if room < 0:
+            break
+        told.append(shown)
+    return tuple(reversed(told))
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -13,10 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+log = logging.getLogger(__name__)
+
 PR_SET_CHILD_SUBREAPER: Final = 36
 """prctl(2): orphans below this process become its children, as they do below PID 1."""
 
-
+KILLED_SECONDS: Final = 60.0
+"""How long a process may be there after SIGKILL; one that still is waits for something in the kernel."""
+EXIT_STUCK: Final = 1
+"""The exit code of an agent that cannot end its processes."""
 ENDING_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL})
 
 
@@ -159,6 +165,21 @@ async def stop(processes: Sequence[Process], grace: float) -> None:
     waiting = [process.exited for process in processes if not process.exited.done()]
     if waiting:
         _, late = await asyncio.wait(waiting, timeout=grace)
-        for process in processes if late else ():
-            process.signal(signal.SIGKILL)
-        await asyncio.gather(*waiting)
+        if late:
+            await kill(processes)
+
+
+async def kill(processes: Sequence[Process]) -> None:
+    """Kill processes; where the kernel does not let one end, this agent does: its worker is lost, not stuck for ever.
+
+    Args:
+        processes: what to end, with their groups.
+    """
+    for process in processes:
+        process.signal(signal.SIGKILL)
+    waiting = [process.exited for process in processes if not process.exited.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=KILLED_SECONDS)
+    if left := [process.pid for process in processes if not process.exited.done()]:
+        log.critical("still there %g s after SIGKILL: %s; is a storage stuck? this agent ends", KILLED_SECONDS, left)
+        os._exit(EXIT_STUCK)  # whoever waits for them would keep any other end from coming

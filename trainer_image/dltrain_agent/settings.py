@@ -7,10 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job_file
+
+LOCAL_FAREWELL_SECONDS: Final = 10.0
+"""As Settings.farewell_seconds, in a local run: who has pressed Ctrl-C waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,5 +119,5 @@ def from_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         output=given.output.resolve(),
         workspace=Path.cwd(),
         status_descriptor=given.status_fd,
-        farewell_seconds=10.0,  # who has pressed Ctrl-C waits
+        farewell_seconds=LOCAL_FAREWELL_SECONDS,
     )

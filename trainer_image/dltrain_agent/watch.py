@@ -12,7 +12,7 @@ from typing import Final
 
 from dltrain.pulse import Beat, pulse_file, read_pulse
 from dltrain_agent.guard import Seen, look, standing_still
-from dltrain_agent.processes import Process
+from dltrain_agent.processes import Process, kill
 
 log = logging.getLogger(__name__)
 
@@ -54,4 +54,4 @@ async def end_with_stack(process: Process) -> None:
     process.hung = True
     process.signal(signal.SIGUSR1)
     await asyncio.sleep(STACK_SECONDS)
-    process.signal(signal.SIGKILL)
+    await kill([process])

@@ -30,7 +30,7 @@ from dltrain_trainer.stages import stages_of
 
 EXIT_FAILED: Final = 1
 EXIT_CODES: Final[dict[type[Exception], int]] = {
-    DataAwayError: EXIT_FAILED,
+    DataAwayError: names.EXIT_DATA_AWAY,
     DataError: names.EXIT_BAD_DATA,
     DivergedError: names.EXIT_NOT_A_NUMBER,
     FinalError: names.EXIT_DO_NOT_RETRY,

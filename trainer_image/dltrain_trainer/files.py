@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,18 +66,23 @@ def is_passing(error: CheckpointError) -> bool:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by another content, durably.
+    """Replace a file by another content, durably; a refusal leaves nothing that takes up room.
 
     Raises:
         CheckpointError: the storage refuses.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with storage_errors(path):
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):  # the first refusal is the one to tell of
+                temporary.unlink()
+            raise
         sync_folder(path.parent)
 
 

@@ -70,11 +70,14 @@ class Checkpoints:
         final = self.folder / f"{PREFIX}{step:08}"
         temporary = self.folder / f"{TEMPORARY}{final.name}"
         with storage_errors(final):
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            self._fill(temporary, step, tensors)
-            shutil.rmtree(final, ignore_errors=True)
-            temporary.rename(final)
+            self._remove_unfinished()  # of a process that was killed: it may be what fills the storage
+            try:
+                temporary.mkdir(parents=True)
+                self._fill(temporary, step, tensors)
+                shutil.rmtree(final, ignore_errors=True)
+                temporary.rename(final)
+            finally:
+                self._remove_unfinished()  # the next try is of another step
             sync_folder(self.folder)
         self._prune(step)
         return final
@@ -145,7 +148,11 @@ class Checkpoints:
     def _prune(self, step: int) -> None:
         """Delete what is too old; a newer one than the newest saved was passed over, and must not displace it."""
         known = [folder for folder in self._newest_first() if step_of(folder) <= step]
-        for folder in [*known[self.keep :], *self.folder.glob(f"{TEMPORARY}*")]:
+        for folder in known[self.keep :]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        for folder in self.folder.glob(f"{TEMPORARY}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -124,7 +124,8 @@ class Keeper:
         gradients = state.learner.gradients
         gradients.compression.gather(self._communicator)
         told = any(float(one) >= END for one in (self._heard, gradients.wishes) if one is not None)
-        self._heard, gradients.wish = None, 0.0
+        self._heard = None
+        gradients.wish = END if self._told_to_end else 0.0  # heard after this, too, where an epoch is a single step
         if told:
             self._end(state)
         each_epoch = self._pace.every == 0
