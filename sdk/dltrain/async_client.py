@@ -145,11 +145,12 @@ class AsyncClient:
         follow: bool = False,
         tail: int | None = None,
         since: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in Client
         image: str = "",
         stored: bool = True,
     ) -> AsyncIterator[str]:
         """The output of a job's ranks; see Client.logs."""
-        options = LogOptions(rank, follow, tail, since)
+        options = LogOptions(rank, follow, tail, since, timeout)
         job = await self._run(verbs.logged_job(self.namespace, name, options))
 
         def storage() -> Sequence[str]:

@@ -243,13 +243,15 @@ class Client:
         follow: bool = False,
         tail: int | None = None,
         since: float | None = None,
+        timeout: float | None = None,
         image: str = "",
         stored: bool = True,
     ) -> Iterator[str]:
         """The output of a job's ranks, by time, line by line, each with its prefix `[rank N]`.
 
         Where the pods have gone, what the job's storage keeps of it: the last lines of each rank, attempt after
-        attempt; read as `download` does. Without a storage, what the status keeps.
+        attempt; read as `download` does. Without a storage, what the status keeps. Of a pod whose log cannot be read a
+        line tells why; where there is no other pod, that is the error.
 
         Args:
             name: the job.
@@ -257,6 +259,7 @@ class Client:
             follow: go on until the job has finished, through restarts and replaced pods.
             tail: of what there is, only the last so many lines.
             since: only lines of the last so many seconds.
+            timeout: seconds to follow; without it, until the job has finished.
             image: of the pod that reads a volume claim; the one that the job names by default.
             stored: whether the storage is read at all.
 
@@ -264,8 +267,9 @@ class Client:
             NotFoundError: there is no such job.
             SpecError: the job has no such rank; or its pods have gone, its storage is a claim, and no image was named.
             StorageError: its pods have gone, and the bucket refuses or is away.
+            WaitTimeoutError: the time is up.
         """
-        options = LogOptions(rank, follow, tail, since)
+        options = LogOptions(rank, follow, tail, since, timeout)
         job = self._run(verbs.logged_job(self.namespace, name, options))
         storage = partial(stored_logs, self._connection, job, rank, image) if stored else None
         return self._iterate(verbs.logs(job, options, storage))

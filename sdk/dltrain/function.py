@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -28,12 +29,19 @@ def main(words: Sequence[str]) -> None:
     name, requirements, arguments, *pieces = words
     folder = Path(tempfile.gettempdir())
     install(json.loads(requirements), folder)
-    source = "".join(pieces)
-    script = folder / f"dltrain-{digest(source)}" / f"{name}.py"  # a file, so that tracebacks show its lines
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(source, encoding="utf-8")
+    script = script_of(name, "".join(pieces), folder)
     sys.argv = [str(script)]
     runpy.run_path(str(script))[name](**json.loads(arguments))
+
+
+def script_of(name: str, source: str, folder: Path) -> Path:
+    """A file with a function's source, so that tracebacks show its lines; all ranks of a machine have the same one."""
+    script = folder / f"dltrain-{digest(source)}" / f"{name}.py"
+    script.parent.mkdir(exist_ok=True)
+    own = script.with_name(f"{name}-{os.getpid()}.py")
+    own.write_text(source, encoding="utf-8")
+    own.replace(script)  # in one step: another rank may be reading it
+    return script
 
 
 def install(requirements: Sequence[str], folder: Path) -> None:

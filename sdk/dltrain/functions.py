@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
 from dltrain.errors import Problem, SpecError
+from dltrain.imports import imports_of
 from dltrain.names import API_VERSION, KIND
 
 if TYPE_CHECKING:
@@ -183,56 +181,4 @@ def source_of(function: Callable[..., Any]) -> str:
         remedy = "define it with def, not as a lambda or a coroutine"
         raise SpecError([Problem(function.__name__, "cannot be shipped", remedy=remedy)])
     body = "\n".join(lines.splitlines()[start:])
-    return "\n".join(["from __future__ import annotations", "", *imports_of(function), "", body, ""])
-
-
-def imports_of(function: Callable[..., Any]) -> list[str]:
-    """The imports for the names that a function takes from its module.
-
-    Raises:
-        SpecError: a name is no module and nothing that a module has; holds all of them.
-    """
-    used = inspect.getclosurevars(function)
-    problems = [
-        *(travels_not(function, name, "a variable of the function around it") for name in used.nonlocals),
-        *(travels_not(function, name, "not defined") for name in undefined(function, used.unbound)),
-    ]
-    lines = []
-    for name, value in used.globals.items():
-        line = import_line(function, name, value)
-        if line is None:
-            problems.append(travels_not(function, name, f"a {type(value).__name__} of its module"))
-        else:
-            lines.append(line)
-    if problems:
-        raise SpecError(problems)
-    return sorted(lines)
-
-
-def undefined(function: Callable[..., Any], unbound: AbstractSet[str]) -> Iterator[str]:
-    """The names that are truly unknown; Python counts attributes among the unbound ones."""
-    loads = {each.argval for each in dis_of(function) if each.opname in {"LOAD_GLOBAL", "LOAD_NAME"}}
-    yield from sorted(loads.intersection(unbound))
-
-
-def dis_of(function: Callable[..., Any]) -> Iterator[Any]:
-    """The instructions of a function."""
-    import dis  # noqa: PLC0415 - for this check alone
-
-    return dis.get_instructions(function)
-
-
-def import_line(function: Callable[..., Any], name: str, value: Any) -> str | None:
-    """How a name of the function's module is imported anew; None where it cannot be."""
-    if isinstance(value, ModuleType):
-        return f"import {value.__name__} as {name}"
-    home, known = getattr(value, "__module__", None), getattr(value, "__name__", "")
-    if home in {None, "__main__", function.__module__} or getattr(sys.modules.get(home), known, None) is not value:
-        return None
-    return f"from {home} import {known} as {name}"
-
-
-def travels_not(function: Callable[..., Any], name: str, what: str) -> Problem:
-    """That a name does not travel with a function."""
-    remedy = "define or import it inside the function, or make it a parameter"
-    return Problem(f"{function.__name__}()", f"uses {name}, which is {what} and does not travel with it", remedy=remedy)
+    return "\n".join(["from __future__ import annotations", "", *imports_of(function, body), "", body, ""])

@@ -6,15 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from heapq import heapify, heappop, heapreplace
+from math import inf
 from typing import Any, Final
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import stored_job
 from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take, Work
-from dltrain.errors import DLTrainError, NotFoundError, UnavailableError
+from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError, WaitTimeoutError
+from dltrain.moments import in_utc, moment_of
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
+from dltrain.refusals import BadRequestError, NodeGoneError
 from dltrain.requests import ask, ask_for_list, reading
 from dltrain.stored_logs import PREFIX, prefixed
 from dltrain.watch import job_path
@@ -25,6 +27,8 @@ SILENCE_SECONDS: Final = 30.0
 """Without a line a log is asked for anew from where it was: the node may have gone without a word."""
 AT_ONCE: Final = 128
 """Logs that are merged by time; those of more pods are told group after group."""
+UNREADABLE: Final = (BadRequestError, NotFoundError, UnavailableError)
+"""What the API server answers where one pod has no log to read: other pods may have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,6 @@ def rank_of(line: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def moment_of(now: datetime) -> str:
-    """A moment as logs write it."""
-    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{now.microsecond:06}000Z"
-
-
 @dataclass
 class LogReader:
     """Reads the logs of one job's pods."""
@@ -75,9 +74,17 @@ class LogReader:
     """Only lines after this moment."""
     storage: Callable[[], Sequence[str]] | None = None
     """Reads the lines that the job's storage has; it may take its time."""
+    deadline: float | None = None
+    """Of following, on the monotonic clock; None never ends."""
     clock: Callable[[], float] = time.monotonic
     _newest: dict[str, str] = field(default_factory=dict)
     """Pod -> the moment of its newest line that was read."""
+    _readable: bool = False
+    """Whether the log of any pod could be read."""
+    _unreadable: dict[str, ClusterError] = field(default_factory=dict)
+    """Pod -> why its log cannot be read: the error where no other can."""
+    _told: set[str] = field(default_factory=set)
+    """The pods of which a line has told that."""
     _finished: bool = False
     """Whether no log will grow any more: what cannot be read now is not waited for."""
 
@@ -87,21 +94,42 @@ class LogReader:
         Args:
             tail: of the lines there are, only the last so many.
             follow: go on.
+
+        Raises:
+            ClusterError: no log can be read; while others can, a line tells of each that cannot.
+            WaitTimeoutError: the deadline of following has passed.
         """
         if tail is not None or not follow or self.job.status.finished:
             pods = yield from self._pods_if_reachable() if follow else self._pods()
             if tail is not None or not follow or not pods:
                 yield from self._past(pods, tail)
         if follow:
+            yield from self._notices()
             yield from self._follow()
+        if self._unreadable and not self._readable:
+            raise next(iter(self._unreadable.values()))
 
     def _past(self, pods: Sequence[Pod], tail: int | None) -> Program[None]:
         """The lines there are, ordered by time; what is stored where there is no pod any more."""
         kept: deque[str] = deque(() if pods else (yield from self._stored()), maxlen=tail)
         for start in range(0, len(pods), AT_ONCE):
-            yield from self._merged(pods[start : start + AT_ONCE], tail, kept)
+            heads = yield from self._heads(pods[start : start + AT_ONCE], tail)
+            if self._readable:
+                yield from self._notices()
+            yield from self._merged(heads, tail, kept)
         for line in kept:
             yield Emit(line)
+
+    def _notices(self) -> Program[None]:
+        """A line for each log that cannot be read."""
+        for name, error in self._unreadable.items():
+            yield from self._notice(name, error)
+
+    def _notice(self, name: str, error: ClusterError) -> Program[None]:
+        """A line, once, for the log of a pod that cannot be read, or not to its end."""
+        if name not in self._told:
+            self._told.add(name)
+            yield Emit(f"[dltrain] the log of {name} cannot be read: {' '.join(str(error).split())}")
 
     def _stored(self) -> Program[list[str]]:
         """What is kept of the output: with the artefacts, else in the status."""
@@ -119,9 +147,8 @@ class LogReader:
             return [f"[dltrain] these lines are all that the status has; the storage cannot be read: {error}", *kept]
         return found or kept
 
-    def _merged(self, pods: Sequence[Pod], tail: int | None, kept: deque[str]) -> Program[None]:
+    def _merged(self, heads: list[Head], tail: int | None, kept: deque[str]) -> Program[None]:
         """The lines of some pods, each by its moment: emitted at once, or kept where only the last are asked for."""
-        heads = yield from self._heads(pods, tail)
         while heads:
             moment, order, line, stream, pod = heads[0]
             self._newest[pod.name] = moment
@@ -129,18 +156,27 @@ class LogReader:
                 kept.extend([line] if self.wants(line) else [])
             elif self.wants(line):
                 yield Emit(line)
-            head = yield from self._next(stream, "")
+            try:
+                head = yield from self._next(stream, "")
+            except UnavailableError as error:
+                head = None
+                yield from self._notice(pod.name, error)
             if head is None:
                 heappop(heads)
             else:
                 heapreplace(heads, (max(moment, head[0]), order, head[1], stream, pod))
 
     def _heads(self, pods: Sequence[Pod], tail: int | None) -> Program[list[Head]]:
-        """The first line of each pod, as a heap."""
+        """The first line of each pod whose log can be read, as a heap."""
         heads: list[Head] = []
         for order, pod in enumerate(pods):
-            stream = yield Open(self._request(pod, self.since, tail), SILENCE_SECONDS)
-            head = yield from self._next(stream, "")
+            try:
+                stream = yield Open(self._request(pod, self.since, tail), SILENCE_SECONDS)
+                head = yield from self._next(stream, "")
+            except UNREADABLE as error:
+                self._unreadable[pod.name] = error
+                continue
+            self._readable = True
             heads += [] if head is None else [(head[0], order, head[1], stream, pod)]
         heapify(heads)
         return heads
@@ -149,6 +185,8 @@ class LogReader:
         """The lines of all pods as they come, until the job has finished and every log has been read."""
         known: set[str] = set()
         while not self._finished or (yield Forked()):
+            if self.deadline is not None and self.clock() >= self.deadline:
+                raise WaitTimeoutError(f"gave up waiting for {self.job.name}: the time is up")
             finished = self._finished or (yield from self._has_finished())
             for pod in (yield from self._pods_if_reachable()):
                 if pod.name not in known:
@@ -158,8 +196,8 @@ class LogReader:
             yield from self._taken()
 
     def _taken(self) -> Program[None]:
-        """The lines that come within the pause."""
-        deadline = self.clock() + PAUSE_SECONDS
+        """The lines that come within the pause, and before the deadline."""
+        deadline = min(self.clock() + PAUSE_SECONDS, inf if self.deadline is None else self.deadline)
         while (left := deadline - self.clock()) > 0:
             lines = yield Take(left)
             if not lines:
@@ -199,21 +237,32 @@ class LogReader:
         return job.status.finished or job.metadata.uid != self.job.metadata.uid
 
     def _read_on(self, pod: Pod) -> Program[None]:
-        """The lines of a pod to its end; goes on where a broken connection left off."""
-        while True:
-            try:
-                yield from self._read(pod)
-            except NotFoundError:
-                return
-            except UnavailableError:
+        """The lines of a pod to its end, as far as they can be read; goes on where a broken connection left off."""
+        try:
+            while not (yield from self._read(pod)):
                 if self._finished:
                     return
                 yield Sleep(PAUSE_SECONDS)
-            else:
-                return
+        except UnavailableError as error:
+            yield from self._notice(pod.name, error)
+        except (BadRequestError, NodeGoneError) as error:
+            self._unreadable[pod.name] = error
+            yield from self._notice(pod.name, error)
+        except NotFoundError:
+            return  # the pod was removed, as pods are when they have ended
 
-    def _read(self, pod: Pod) -> Program[None]:
+    def _read(self, pod: Pod) -> Program[bool]:
+        """The lines of a pod after the newest one; whether its log has ended, or was only broken off.
+
+        Raises:
+            UnavailableError: the log cannot be had, and is not waited for any more.
+            ClusterError: the log is refused.
+        """
+        opened = False
+
         def read(stream: Any) -> Program[None]:
+            nonlocal opened
+            opened = self._readable = True
             since = self._newest.get(pod.name, self.since)
             while (found := (yield from self._next(stream, since))) is not None:
                 self._newest[pod.name] = since = found[0]
@@ -221,12 +270,19 @@ class LogReader:
                     yield Emit(found[1])
 
         request = self._request(pod, self._newest.get(pod.name, self.since), None, follow=True)
-        yield from reading(request, SILENCE_SECONDS, read)
+        try:
+            yield from reading(request, SILENCE_SECONDS, read)
+        except UnavailableError:
+            if self._finished and not opened:
+                raise
+            return False
+        return True
 
     def _next(self, stream: Any, since: str) -> Program[tuple[str, str] | None]:
         """The next line after a moment, with its own (RFC 3339, to the nanosecond)."""
         while (raw := (yield Next(stream))) is not None:
-            moment, _, line = raw.decode(errors="replace").partition(" ")
+            stamp, _, line = raw.decode(errors="replace").partition(" ")
+            moment = in_utc(stamp)
             if moment > (since or self.since):
                 return moment, line
         return None

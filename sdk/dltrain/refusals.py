@@ -53,6 +53,14 @@ class ExpiredError(ClusterError):
     """The point from which a watch was to go on is no longer in the server's history: list anew."""
 
 
+class BadRequestError(ClusterError):
+    """The server takes the request for a wrong one: of a pod's log, its kubelet has none to give."""
+
+
+class NodeGoneError(NotFoundError):
+    """The node that was to be asked is no longer one of the cluster's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An unsuccessful answer of the API server."""
@@ -114,6 +122,8 @@ def missing(answer: Answer) -> ClusterError:
     if not answer.subject:  # the server knows no such path at all: there is no CustomResourceDefinition
         return ClusterError(f"{answer.server} does not know DLTrainJobs; {INSTALL}")
     remedy = "`dltrain list` shows the jobs of a namespace, -n chooses the namespace"
+    if answer.subject.startswith("nodes/"):  # nobody asks for a node by its name but the server itself, for a log
+        return NodeGoneError(f"{answer.message}; it was removed from the cluster, and the logs of its pods with it")
     if answer.subject.startswith("namespaces/"):
         remedy = "create it, or choose another with -n"
     return NotFoundError(f"{answer.message}; {remedy}")
@@ -195,9 +205,9 @@ def rule_problem(path: str, text: str, value: str) -> Problem | None:
 
 
 def malformed(answer: Answer) -> DLTrainError:
-    """The server could not decode the object: strictly, so that no field is dropped in silence."""
+    """The server cannot do what is asked; or decode the object: strictly, so that no field is dropped in silence."""
     fields = re.findall(r'unknown field "([^"]+)"', answer.message)
-    return SpecError([unknown_field(path) for path in fields]) if fields else other(answer)
+    return SpecError([unknown_field(path) for path in fields]) if fields else BadRequestError(in_words(answer))
 
 
 def unknown_field(path: str) -> Problem:
@@ -218,7 +228,12 @@ def busy(answer: Answer) -> UnavailableError:
 
 def other(answer: Answer) -> ClusterError:
     """Anything without a meaning of its own."""
-    return ClusterError(f"{answer.server} refused (HTTP {answer.code}): {answer.message}")
+    return ClusterError(in_words(answer))
+
+
+def in_words(answer: Answer) -> str:
+    """An answer that has no remedy."""
+    return f"{answer.server} refused (HTTP {answer.code}): {answer.message}"
 
 
 BY_CODE: Final[Mapping[int, Callable[[Answer], DLTrainError]]] = {

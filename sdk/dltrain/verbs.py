@@ -15,7 +15,8 @@ from dltrain.api.status import ConditionType, Results
 from dltrain.effects import APPLY_PATCH, MERGE_PATCH, Answer, Emit, Program, Request, first_of, performed
 from dltrain.errors import JobFailedError, NotFoundError, Problem, SpecError, WaitTimeoutError
 from dltrain.events import ClusterEvent, events_of
-from dltrain.logs import LogReader, moment_of
+from dltrain.logs import LogReader
+from dltrain.moments import moment_of
 from dltrain.pods import WorkerPod, pods_of
 from dltrain.requests import ask, ask_for_list
 from dltrain.resolution import resolved
@@ -148,6 +149,8 @@ class LogOptions:
     tail: int | None = None
     since: float | None = None
     """Seconds before now."""
+    timeout: float | None = None
+    """Seconds to follow; None for as long as it takes."""
 
 
 def logs(job: DLTrainJob, options: LogOptions, storage: Callable[[], Sequence[str]] | None = None) -> Program[None]:
@@ -157,9 +160,13 @@ def logs(job: DLTrainJob, options: LogOptions, storage: Callable[[], Sequence[st
         job: the job.
         options: which lines.
         storage: reads the lines that its storage has, for a job whose pods have gone.
+
+    Raises:
+        WaitTimeoutError: the time to follow is up.
     """
     since = "" if options.since is None else moment_of(datetime.now(UTC) - timedelta(seconds=options.since))
-    return LogReader(resolved(job), options.rank, since, storage).lines(options.tail, follow=options.follow)
+    reader = LogReader(resolved(job), options.rank, since, storage, deadline_of(options.timeout))
+    return reader.lines(options.tail, follow=options.follow)
 
 
 def logged_job(namespace: str, name: str, options: LogOptions) -> Program[DLTrainJob]:

@@ -109,6 +109,36 @@ def test_submit_wait_ends_when_the_time_is_up(dltrain_on_cluster: CommandLine) -
     assert (done.code, done.err) == (4, "dltrain: gave up waiting for fashion-cnn: the time is up\n")
 
 
+def test_submit_follow_ends_when_the_time_is_up(dltrain_on_cluster: CommandLine) -> None:
+    done = dltrain_on_cluster("submit", EXAMPLE, "--follow", "--timeout", "0.3")
+    assert (done.code, done.err) == (4, "dltrain: gave up waiting for fashion-cnn: the time is up\n")
+
+
+def test_submit_waits_no_longer_than_what_following_has_left_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake_api: FakeApi, tmp_path: Path
+) -> None:
+    jobs = "/apis/dltrain.io/v1alpha1/namespaces/ml/dltrainjobs"
+    running = {**document(namespace="ml", uid="1", resourceVersion="1"), "status": {}}
+    done = {**document(namespace="ml", uid="1", resourceVersion="2"), "status": {"conditions": [condition("Complete")]}}
+    another = {**running, "metadata": {**running["metadata"], "uid": "2"}}
+    answers = iter([running, running, another, running])  # the log's job; two looks while it is followed; the wait's
+    event = json.dumps({"type": "MODIFIED", "object": done}).encode()
+    fake_api.routes |= {
+        f"POST {jobs}": lambda _: Reply(running),
+        f"GET {jobs}/a": lambda _: Reply(next(answers)),
+        "GET /api/v1/namespaces/ml/pods": lambda _: Reply({"metadata": {}, "items": []}),
+        f"GET {jobs}": lambda query: (
+            Reply(event) if "watch" in query else Reply({"metadata": {"resourceVersion": "1"}, "items": [running]})
+        ),
+    }
+    program = CommandLine(monkeypatch, capsys, "--kubeconfig", str(fake_api.kubeconfig(tmp_path)))
+    file = tmp_path / "a.yaml"
+    file.write_text(job().to_yaml())
+    assert program("submit", str(file), "--follow", "--timeout", "100").code == 0
+    (waited,) = [float(query["timeoutSeconds"]) for where, query in fake_api.asked if "watch" in query]
+    assert 0 < waited < 100, "the second in which the log was followed counts"
+
+
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_what_is_printed_for_scripts_is_a_job_again(dltrain_on_cluster: CommandLine, client: Client, form: str) -> None:
     read = json.loads if form == "json" else yaml.safe_load

@@ -97,6 +97,27 @@ def test_a_traceback_shows_the_functions_own_lines(tmp_path: Path) -> None:
     assert "fails.py" in done.stderr
 
 
+RANK = """
+import json, sys
+from dltrain import function
+
+words = json.loads(sys.argv[1])
+for _ in range(200):
+    function.main(words)
+"""
+
+
+def test_ranks_that_start_at_once_do_not_read_what_another_is_writing(tmp_path: Path) -> None:
+    words = json.dumps(["quick", "[]", "{}", "def quick():\n    return 1\n"])
+    environment = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(dltrain.__file__).parents[1])}
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", RANK, words], env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [(rank.communicate()[1], rank.returncode) for rank in ranks] == [("", 0)] * 4
+    assert [file.name for file in tmp_path.glob("dltrain-*/*")] == ["quick.py"]
+
+
 def test_a_long_function_is_shipped_in_pieces(tmp_path: Path) -> None:
     namespace: dict[str, Any] = {}
     file = tmp_path / "long.py"

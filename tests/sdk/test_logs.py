@@ -6,7 +6,7 @@ The real endpoint is in the end-to-end tests: a kubelet serves it.
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from dltrain import logs
 from dltrain.bucket.folder import BucketFolder
 from dltrain.bucket.system import CONFIGURATION
 from dltrain.client import Client
-from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError
+from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError, WaitTimeoutError
+from dltrain.moments import in_utc
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
 from tests.buckets import BUCKET, BucketServer
 from tests.sdk.builders import condition, document
@@ -58,6 +59,11 @@ def log_of(name: str) -> str:
 def stamped(*lines: str, start: int = 0) -> bytes:
     """Lines as a kubelet writes them, one a nanosecond."""
     return b"".join(f"2026-03-01T12:00:00.{start + at:09}Z {line}\n".encode() for at, line in enumerate(lines))
+
+
+def asked_for(api: FakeApi, route: str) -> int:
+    """How often a route was asked."""
+    return sum(where == route for where, _ in api.asked)
 
 
 def one_after_the_other(*replies: Reply) -> Callable[[dict[str, str]], Reply]:
@@ -258,7 +264,7 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(fake_api: FakeApi, fake_c
 def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi, either_fake: Any) -> None:
     lines = [stamped(f"[rank 0] {at}", start=at) for at in range(4)]
     fake_api.routes |= {
-        JOB: lambda _: Reply(job(replicas=1, finished=len(fake_api.asked) > 6)),
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) == 4)),
         PODS: lambda _: pods(pod(0)),
         log_of("a-0-1"): one_after_the_other(
             Reply([lines[0], lines[1][:10], None]),
@@ -309,7 +315,10 @@ def test_a_replaced_pod_is_followed_too_although_the_log_of_the_lost_one_has_no_
         log_of("a-0-1"): one_after_the_other(Reply(lost()), failure(500, "dial tcp: no route to host")),
         log_of("a-0-2"): lambda _: Reply(stamped("[rank 0] two")),
     }
-    assert list(fake_client.logs("a", follow=True)) == ["[rank 0] one", "[rank 0] two"]
+    *lines, last = sorted(fake_client.logs("a", follow=True), key=lambda line: line.startswith("[dltrain]"))
+    assert lines == ["[rank 0] one", "[rank 0] two"]
+    reason = f"{fake_api.url} cannot answer now: dial tcp: no route to host; try again in a moment"
+    assert last == f"[dltrain] the log of a-0-1 cannot be read: {reason}"
     over.set()
 
 
@@ -353,6 +362,214 @@ def test_logs_that_may_not_be_read_are_an_error_also_when_followed(fake_api: Fak
     }
     with pytest.raises(ClusterError, match="ask the cluster's administrator"):
         list(either_fake.logs("a", follow=True))
+
+
+DIAL = 'Get "https://10.0.0.5:10250/containerLogs/ml/a-1-1/worker": dial tcp 10.0.0.5:10250: connect: no route to host'
+WAITING = 'container "worker" in pod "a-1-1" is waiting to start: ContainerCreating'
+UNREADABLE = {
+    "the node is dead": (failure(500, DIAL), f"URL cannot answer now: {DIAL}; try again in a moment"),
+    "the node was removed": (
+        failure(404, 'nodes "n" not found', "NotFound", name="n", kind="nodes"),
+        'nodes "n" not found; it was removed from the cluster, and the logs of its pods with it',
+    ),
+    "the container never started": (failure(400, WAITING, "BadRequest"), f"URL refused (HTTP 400): {WAITING}"),
+}
+"""Why the API server has no log of a pod -> its answer, and what is said."""
+
+
+@pytest.fixture(params=UNREADABLE)
+def unreadable(request: pytest.FixtureRequest, two_pods: FakeApi) -> str:
+    """The second worker's log cannot be read; the line that tells it."""
+    reply, said = UNREADABLE[request.param]
+    two_pods.routes[log_of("a-1-1")] = lambda _: reply
+    return f"[dltrain] the log of a-1-1 cannot be read: {said.replace('URL', two_pods.url)}"
+
+
+@pytest.fixture(params=[1, logs.AT_ONCE], ids=["group after group", "in one group"])
+def in_groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs are merged in groups of one, or all together."""
+    monkeypatch.setattr(logs, "AT_ONCE", request.param)
+
+
+OTHERS = ["[rank 0] first try", "12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello"]
+"""The lines of the first worker's pods."""
+
+
+@pytest.mark.usefixtures("in_groups")
+@pytest.mark.parametrize(
+    ("options", "lines"), [({}, OTHERS), ({"tail": 1}, OTHERS[-1:])], ids=["all lines", "the last line"]
+)
+def test_a_log_that_cannot_be_read_is_told_in_a_line_beside_those_of_the_others(
+    unreadable: str,
+    either_fake: Any,
+    options: dict[str, int],
+    lines: list[str],
+) -> None:
+    told = list(either_fake.logs("a", **options))
+    assert [line for line in told if line != unreadable] == lines
+    assert told.count(unreadable) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"tail": 4}], ids=["all lines", "the last lines"])
+def test_a_log_that_cannot_be_read_is_told_once_where_the_others_are_followed(
+    unreadable: str, either_fake: Any, options: dict[str, int]
+) -> None:
+    assert sorted(either_fake.logs("a", follow=True, **options)) == sorted([unreadable, *OTHERS])
+
+
+def test_following_goes_on_with_the_pods_that_come_after_one_that_never_started(
+    fake_api: FakeApi, either_fake: Any
+) -> None:
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=log_of("a-0-2") in dict(fake_api.asked))),
+        PODS: one_after_the_other(pods(pod(0, phase="Failed")), pods(pod(0, phase="Failed"), pod(0, 2))),
+        log_of("a-0-1"): lambda _: failure(400, WAITING, "BadRequest"),
+        log_of("a-0-2"): lambda _: Reply(stamped("[rank 0] two")),
+    }
+    notice = f"[dltrain] the log of a-0-1 cannot be read: {fake_api.url} refused (HTTP 400): {WAITING}"
+    assert sorted(either_fake.logs("a", follow=True)) == [notice, "[rank 0] two"]
+
+
+def test_a_log_that_breaks_off_is_told_where_it_does_and_the_others_go_on(two_pods: FakeApi, either_fake: Any) -> None:
+    two_pods.routes[log_of("a-0-1")] = lambda _: Reply([stamped("[rank 0] first try"), None])
+    first, notice, *others = either_fake.logs("a")
+    assert notice.startswith(
+        f"[dltrain] the log of a-0-1 cannot be read: cannot reach the Kubernetes API at {two_pods.url}"
+    )
+    assert [first, *others] == [
+        "[rank 0] first try",
+        "12:00:00 agent: attempt 2",
+        "[rank 0] hello",
+        "[rank 2] hello",
+        "[rank 1] hello",
+        "[rank 3] hello",
+        "[rank 2] bye",
+    ]
+
+
+@pytest.mark.usefixtures("in_groups")
+@pytest.mark.parametrize("reason", UNREADABLE)
+def test_where_no_log_can_be_read_the_reason_is_the_error(two_pods: FakeApi, either_fake: Any, reason: str) -> None:
+    reply, said = UNREADABLE[reason]
+    two_pods.routes |= {log_of(name): lambda _: reply for name in ("a-0-1", "a-0-2", "a-1-1")}
+    told: list[str] = []
+    with pytest.raises(ClusterError) as caught:
+        told.extend(either_fake.logs("a"))
+    assert (told, str(caught.value)) == ([], said.replace("URL", two_pods.url))
+
+
+def test_where_no_log_can_be_read_at_all_following_ends_with_an_error_once_the_job_has_finished(
+    fake_api: FakeApi, either_fake: Any
+) -> None:
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(finished=log_of("a-1-1") in dict(fake_api.asked))),
+        PODS: one_after_the_other(pods(pod(0)), pods(pod(0), pod(1))),
+        log_of("a-0-1"): lambda _: failure(400, WAITING, "BadRequest"),
+        log_of("a-1-1"): lambda _: failure(400, WAITING, "BadRequest"),
+    }
+    told: list[str] = []
+    with pytest.raises(ClusterError, match=r"refused \(HTTP 400\): container") as caught:
+        told.extend(either_fake.logs("a", follow=True))
+    assert sorted(told) == [
+        f"[dltrain] the log of {name} cannot be read: {caught.value}" for name in ("a-0-1", "a-1-1")
+    ]
+
+
+def test_a_pod_that_may_not_be_read_is_an_error_beside_others_that_may(two_pods: FakeApi, either_fake: Any) -> None:
+    two_pods.routes[log_of("a-1-1")] = lambda _: failure(403, 'pods "a-1-1" is forbidden')
+    with pytest.raises(ClusterError, match="ask the cluster's administrator"):
+        list(either_fake.logs("a"))
+
+
+@pytest.mark.parametrize(
+    ("stamp", "moment"),
+    [
+        pytest.param("2026-03-01T12:00:00.123456789Z", "2026-03-01T12:00:00.123456789Z", id="in UTC"),
+        pytest.param("2026-03-01T07:00:00.123456789-05:00", "2026-03-01T12:00:00.123456789Z", id="in New York"),
+        pytest.param("2026-03-02T01:30:00.000000001+05:30", "2026-03-01T20:00:00.000000001Z", id="in Delhi, tomorrow"),
+        pytest.param("2026-03-01T12:00:00.999999999+00:00", "2026-03-01T12:00:00.999999999Z", id="no offset at all"),
+        pytest.param("0001-01-01T00:00:00.000000000+01:00", "0001-01-01T00:00:00.000000000+01:00", id="before time"),
+        pytest.param("2026-02-30T12:00:00.000000000+01:00", "2026-02-30T12:00:00.000000000+01:00", id="no such day"),
+        pytest.param("2026-03-01T12:00:00+01:00", "2026-03-01T12:00:00+01:00", id="without a fraction"),
+        pytest.param("unable", "unable", id="a word"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_a_stamp_is_made_utc_to_the_nanosecond_and_what_is_none_stays(stamp: str, moment: str) -> None:
+    assert in_utc(stamp) == moment
+
+
+def test_lines_of_nodes_in_different_time_zones_are_told_in_the_order_in_which_they_were_written(
+    two_pods: FakeApi, either_fake: Any
+) -> None:
+    def zoned(hour: str, offset: str, *lines: tuple[int, str]) -> bytes:
+        return "".join(f"2026-03-01T{hour}:00:00.{at:09}{offset} {line}\n" for at, line in lines).encode()
+
+    two_pods.routes |= {
+        log_of("a-0-1"): lambda _: Reply(zoned("07", "-05:00", (1, "one"), (4, "four"))),
+        log_of("a-0-2"): lambda _: Reply(zoned("12", "Z", (2, "two"), (6, "six"))),
+        log_of("a-1-1"): lambda _: Reply(zoned("21", "+09:00", (3, "three"), (5, "five"))),
+    }
+    assert list(either_fake.logs("a")) == ["one", "two", "three", "four", "five", "six"]
+
+
+@pytest.mark.parametrize("hours", [-5, 9], ids=["New York", "Tokyo"])
+@pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
+def test_lines_since_a_moment_ago_are_the_same_in_every_time_zone(
+    fake_api: FakeApi, either_fake: Any, hours: int, follow: bool
+) -> None:
+    now = datetime.now(timezone(timedelta(hours=hours)))
+    stamps = [f"{now - timedelta(seconds=ago):%Y-%m-%dT%H:%M:%S}.000000000{hours:+03}:00" for ago in (500, 5)]
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job()),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): lambda _: Reply(f"{stamps[0]} old\n{stamps[1]} new\n".encode()),
+    }
+    assert list(either_fake.logs("a", since=60, follow=follow)) == ["new"]
+
+
+def test_no_line_is_lost_where_summer_time_ends_while_a_log_is_followed(fake_api: FakeApi, either_fake: Any) -> None:
+    before = b"2026-10-25T02:59:59.000000000+02:00 summer\n"
+    after = b"2026-10-25T02:00:00.000000000+01:00 winter\n2026-10-25T02:30:00.000000000+01:00 later\n"
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) == 2)),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): one_after_the_other(Reply([before, None]), Reply(before + after)),
+    }
+    assert list(either_fake.logs("a", follow=True)) == ["summer", "winter", "later"]
+    since = [query.get("sinceTime") for where, query in fake_api.asked if where == log_of("a-0-1")]
+    assert since == [None, "2026-10-25T00:59:59.000000000Z"]
+
+
+@pytest.mark.parametrize("log", ["silent", "endless"])
+@pytest.mark.parametrize("options", [{}, {"tail": 0}], ids=["all lines", "new lines only"])
+def test_following_ends_when_the_time_is_up(
+    fake_api: FakeApi, either_fake: Any, options: dict[str, int], log: str
+) -> None:
+    over = threading.Event()
+
+    def silent() -> Iterator[bytes]:
+        yield stamped("[rank 0] 0")
+        over.wait(20)
+
+    def endless() -> Iterator[bytes]:
+        return (stamped(f"[rank 0] {at}", start=at) for at in itertools.count())
+
+    growing = silent if log == "silent" else endless
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(finished=False)),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): lambda query: Reply(growing() if query["follow"] == "true" else stamped("[rank 0] 0")),
+    }
+    with pytest.raises(WaitTimeoutError) as caught:
+        list(either_fake.logs("a", follow=True, timeout=0.1, **options))
+    assert str(caught.value) == "gave up waiting for a: the time is up"
+    over.set()
+
+
+@pytest.mark.usefixtures("two_pods")
+def test_a_job_that_ends_in_time_is_followed_to_its_end(either_fake: Any) -> None:
+    assert len(list(either_fake.logs("a", follow=True, timeout=60))) == 7
 
 
 def test_leaving_off_in_the_middle_ends_the_readers(fake_api: FakeApi, fake_client: Client) -> None:

@@ -82,6 +82,7 @@ def submit(
     from dltrain.cli.render import screen  # noqa: PLC0415
     from dltrain.cli.scripts import job_for_scripts  # noqa: PLC0415
     from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
+    from dltrain.verbs import deadline_of  # noqa: PLC0415
 
     wanted = load_job(file, overrides or ())  # a mistake in it is told without a cluster, too
     client = client_of(namespace, context, kubeconfig)
@@ -89,11 +90,13 @@ def submit(
     client.namespace = job.namespace
     if output is None:
         say(f"{job.namespace}/{job.name} {'would be ' if dry_run else ''}submitted")
+    deadline = deadline_of(timeout)  # one for following and for waiting
     if follow and not dry_run:
-        for line in client.logs(job.name, follow=True):
+        for line in client.logs(job.name, follow=True, timeout=timeout):
             typer.echo(line, err=output is not None)
     if (wait or follow) and not dry_run:
-        job = client.wait(job.name, timeout=timeout)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        job = client.wait(job.name, timeout=left)
         if output is None:
             show(screen(job))
     if output is not None:

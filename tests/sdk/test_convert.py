@@ -1,0 +1,275 @@
+"""Jobs of Kubeflow as DLTrainJobs: what is kept, that all else is told, and that nonsense is refused."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from dltrain.convert import convert
+from dltrain.errors import SpecError
+from dltrain.kubeflow import IMAGE, RENDEZVOUS
+
+Document = dict[str, Any]
+
+
+def pytorch_job(container: Mapping[str, Any], *, workers: int = 1, **spec: Any) -> Document:
+    """A PyTorchJob whose pods have nothing but one container.
+
+    Args:
+        container: more of it.
+        workers: beside the master.
+        spec: more of the job's.
+    """
+    template = {"spec": {"containers": [{"name": "pytorch", "image": "mine:1", **container}]}}
+    master, worker = ({"replicas": count, "template": deepcopy(template)} for count in (1, workers))
+    replicas = {"Master": master, "Worker": worker}
+    return {"kind": "PyTorchJob", "metadata": {"name": "fit"}, "spec": {"pytorchReplicaSpecs": replicas, **spec}}
+
+
+def mpi_job(command: str, launcher: Mapping[str, Any], worker: Mapping[str, Any], **spec: Any) -> Document:
+    """An MPIJob with two workers, whose pods have nothing but one container.
+
+    Args:
+        command: the launcher's.
+        launcher: more of the launcher's container.
+        worker: more of the workers' containers.
+        spec: more of the job's.
+    """
+    starts = {"name": "launcher", "command": command.split(), **launcher}
+    trains = {"name": "worker", "image": "mine:1", "command": ["/usr/sbin/sshd", "-De"], **worker}
+    replicas = {
+        "Launcher": {"template": {"spec": {"containers": [starts]}}},
+        "Worker": {"replicas": 2, "template": {"spec": {"containers": [trains]}}},
+    }
+    return {"kind": "MPIJob", "metadata": {"name": "fit"}, "spec": {"mpiReplicaSpecs": replicas, **spec}}
+
+
+def gpus(count: int) -> Document:
+    """The resources of a container with GPUs."""
+    return {"resources": {"limits": {"nvidia.com/gpu": count}}}
+
+
+def variable(name: str, value: str) -> dict[str, str]:
+    """A variable of a container."""
+    return {"name": name, "value": value}
+
+
+def test_what_a_pod_template_says_is_kept_or_told() -> None:
+    document = pytorch_job(
+        {
+            "command": ["torchrun", "train.py"],
+            "workingDir": "/app",
+            "imagePullPolicy": "Always",
+            "securityContext": {"capabilities": {"add": ["IPC_LOCK"]}},
+            "ports": [{"containerPort": 23456}],
+            "tty": False,
+            "resources": {"limits": {"cpu": 2}, "claims": [{"name": "gpus"}]},
+        },
+        elasticPolicy={"maxRestarts": 3},
+        runPolicy={"cleanPodPolicy": "Running", "backoffLimit": 2, "managedBy": "kueue.x-k8s.io/multikueue"},
+    )
+    master = document["spec"]["pytorchReplicaSpecs"]["Master"]
+    master["restartPolicy"] = "OnFailure"
+    master["template"]["metadata"] = {
+        "labels": {"team": "vision"},
+        "annotations": {"sidecar.istio.io/inject": "false"},
+        "creationTimestamp": None,
+        "finalizers": ["a.b/c"],
+    }
+    master["template"]["spec"] |= {
+        "securityContext": {"runAsUser": 0},
+        "terminationGracePeriodSeconds": 120,
+        "hostNetwork": True,
+        "hostIPC": False,
+        "dnsPolicy": "ClusterFirstWithHostNet",
+    }
+    master["template"]["spec"]["containers"].insert(0, {"name": "proxy", "image": "proxy:1"})
+    found = convert(document)
+    assert found.job.to_manifest()["spec"] == {
+        "workers": {
+            "replicas": 2,
+            "image": "mine:1",
+            "resources": {"limits": {"cpu": 2}},
+            "template": {
+                "metadata": {"labels": {"team": "vision"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 120,
+                    "containers": [{"name": "worker", "workingDir": "/app", "imagePullPolicy": "Always"}],
+                },
+            },
+        },
+        "command": ["python3", "train.py"],
+        "runPolicy": {"backoffLimit": 2},
+    }
+    assert found.notes == (
+        RENDEZVOUS,
+        "managedBy was left out",
+        "elasticPolicy was left out: see docs/elastic.md",
+        "container proxy of the pods was left out",
+        "the template of Worker was left out: all workers are like the Master",
+        "finalizers of the pods' metadata was left out",
+        "securityContext of the pods was left out: workers run as user 1000 without privileges, see docs/jobs.md",
+        "hostNetwork of the pods was left out",
+        "dnsPolicy of the pods was left out",
+        "securityContext of the container was left out: workers run as user 1000 without privileges, see docs/jobs.md",
+        "ports of the container was left out",
+        "claims of the container's resources was left out",
+    )
+
+
+def test_variables_are_those_that_ranks_have_under_the_launcher() -> None:
+    secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+    document = mpi_job(
+        "mpirun -x TOKEN -x LEVEL -x A=3 -x OWN -x NOWHERE python train.py --token $(TOKEN) --level $(LEVEL)",
+        {"env": [secret, variable("LEVEL", "2"), variable("HERE", "1")], "envFrom": [{"secretRef": {"name": "more"}}]},
+        {"env": [variable("A", "1"), variable("OWN", "4")], "envFrom": [{"configMapRef": {"name": "all"}}]},
+    )
+    found = convert(document)
+    assert found.job.spec.workers.template["spec"]["containers"] == [
+        {
+            "name": "worker",
+            "env": [variable("A", "3"), variable("OWN", "4"), secret, variable("LEVEL", "2")],
+            "envFrom": [{"configMapRef": {"name": "all"}}],
+        }
+    ]
+    assert found.job.spec.command == ("python", "train.py", "--token", "$(TOKEN)", "--level", "2")
+    assert found.notes == (
+        IMAGE,
+        "variable NOWHERE of the launcher was left out: its value is not in the job",
+        "variable HERE of the launcher was left out: it is not passed on to ranks",
+        "$(TOKEN) in the command stays as it is: ranks find TOKEN in their environment",
+        "envFrom of the launcher was left out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "launcher", "worker", "folder"),
+    [
+        pytest.param("mpirun python t.py", {}, {}, None, id="not said"),
+        pytest.param("mpirun python t.py", {}, {"workingDir": "/w"}, "/w", id="of the worker"),
+        pytest.param("mpirun python t.py", {"workingDir": "/l"}, {"workingDir": "/w"}, "/l", id="of the launcher"),
+        pytest.param("mpirun -wdir /o python t.py", {"workingDir": "/l"}, {}, "/o", id="told to the launcher"),
+    ],
+)
+def test_ranks_start_in_the_folder_where_the_launcher_starts_them(
+    command: str, launcher: Document, worker: Document, folder: str | None
+) -> None:
+    template = convert(mpi_job(command, launcher, worker)).job.spec.workers.template
+    expected = {"spec": {"containers": [{"name": "worker", "workingDir": folder}]}} if folder else {}
+    assert template == expected
+
+
+TORCH = "torchrun train.py"
+SLOTS = [
+    pytest.param(pytorch_job({"command": TORCH.split()}), (1, 2), (), id="torchrun's default"),
+    pytest.param(pytorch_job({"command": TORCH.split(), **gpus(8)}), (8, 16), (), id="torchrun's default with GPUs"),
+    pytest.param(
+        pytorch_job({"command": ["torchrun", "--nproc_per_node=8", "train.py"]}), (8, 16), (), id="more than CPUs"
+    ),
+    pytest.param(
+        pytorch_job({"command": ["torchrun", "--nproc-per-node", "2", "train.py"], **gpus(8)}, nprocPerNode="4"),
+        (2, 4),
+        (),
+        id="said twice",
+    ),
+    pytest.param(pytorch_job({"command": TORCH.split(), **gpus(8)}, nprocPerNode="4"), (4, 8), (), id="the job says"),
+    pytest.param(
+        pytorch_job({"command": ["torchrun", "--nproc_per_node=gpu", "train.py"], **gpus(8)}),
+        (8, 16),
+        (),
+        id="one a GPU",
+    ),
+    pytest.param(
+        pytorch_job({"command": ["torchrun", "--nproc_per_node=auto", "train.py"]}),
+        (1, 2),
+        ("auto ranks a worker are taken to be 1: set slotsPerWorker, which is a number",),
+        id="one a CPU",
+    ),
+    pytest.param(
+        pytorch_job({"command": ["python", "train.py"], **gpus(8)}),
+        (1, 2),
+        ("slotsPerWorker is 1, for there is no launcher: set it to 8 for one rank a GPU",),
+        id="no launcher",
+    ),
+    pytest.param(mpi_job("mpirun python t.py", {}, gpus(8)), (1, 2), (), id="an MPIJob's default"),
+    pytest.param(mpi_job("mpirun -np 8 python t.py", {}, {}, slotsPerWorker=4), (4, 8), (), id="as many as there are"),
+    pytest.param(mpi_job("mpirun -N 2 python t.py", {}, {}, slotsPerWorker=4), (2, 4), (), id="fewer than slots"),
+    pytest.param(
+        mpi_job("mpirun -np 3 python t.py", {}, {}, slotsPerWorker=4),
+        (4, 8),
+        ("the launcher's number of ranks, 3, was left out: the job has 8 ranks, 4 in each of 2 workers",),
+        id="fewer than there is room for",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "ranks", "notes"), SLOTS)
+def test_there_are_as_many_ranks_as_there_or_it_is_told(
+    document: Document, ranks: tuple[int, int], notes: tuple[str, ...]
+) -> None:
+    found = convert(document)
+    workers = found.job.spec.workers
+    assert ((workers.slots, workers.world_size), found.notes[1:]) == (ranks, notes)
+
+
+@pytest.mark.parametrize("metadata", [None, {}], ids=["left empty", "nothing"])
+def test_a_job_without_a_name_is_refused_as_any_job_is(metadata: Document | None) -> None:
+    with pytest.raises(SpecError, match=r"^metadata"):
+        convert({**pytorch_job({"command": TORCH.split()}), "metadata": metadata})
+
+
+def test_a_shell_line_that_does_not_end_is_refused() -> None:
+    document = {"kind": "TrainJob", "metadata": {"name": "fit"}, "spec": {"trainer": {"command": ["sh", "-c", "a 'b"]}}}
+    with pytest.raises(SpecError, match="is no line that a shell understands: No closing quotation"):
+        convert(document)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all that a document holds."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in below:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def with_nonsense(document: Any, path: Sequence[Any], nonsense: Any) -> Any:
+    """A document with something else in one place."""
+    changed = deepcopy(document)
+    holder = changed
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = nonsense
+    return changed
+
+
+FULL = {"env": [variable("A", "1")], "args": ["--lr", "1"], "workingDir": "/app", **gpus(2)}
+
+
+@pytest.mark.parametrize("nonsense", [None, 3, "x", "", [], {}, [None], ["x"], {"x": None}], ids=repr)
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(mpi_job("mpirun -x A -np 4 python", FULL, FULL, runPolicy={"backoffLimit": 1}), id="MPIJob"),
+        pytest.param(pytorch_job({"command": TORCH.split(), **FULL}, nprocPerNode="2"), id="PyTorchJob"),
+        pytest.param(
+            {
+                "kind": "TrainJob",
+                "metadata": {"name": "fit"},
+                "spec": {
+                    "runtimeRef": {"name": "torch"},
+                    "trainer": {"numNodes": 2, "numProcPerNode": 2, "command": TORCH.split(), "env": FULL["env"]},
+                },
+            },
+            id="TrainJob",
+        ),
+    ],
+)
+def test_nonsense_in_any_place_is_refused_or_passed_over(document: Document, nonsense: Any) -> None:
+    refused = 0
+    for path in places(document):
+        try:
+            convert(with_nonsense(document, path, nonsense))
+        except SpecError:  # all else is a traceback
+            refused += 1
+    assert refused > 3
