@@ -105,6 +105,11 @@ class Cache:
             profiles=tuple(self._profiles.values()),
         )
 
+    def holds(self, key: JobKey, uid: str) -> bool:
+        """Whether the job of that name is the one of that uid."""
+        job = self._jobs.get(key)
+        return job is not None and job.uid == uid
+
     def jobs(self) -> list[JobRecord]:
         """Every job."""
         return list(self._jobs.values())

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from dltrain.api.channel import GroupStatus
 from dltrain.errors import ClusterError
+from dltrain_operator.actions import Target
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.clock import utc_now
@@ -50,7 +51,7 @@ class Controller:
         site = Site(image=settings.image, namespace=settings.operator_namespace, key_version=keys.newest)
         self._reconciler, self._gangs = Reconciler(tools, keys, site), settings.gang_scheduler
         self._queue = WorkQueue(self._reconciler, settings.workers, metrics)
-        self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._queue.add)
+        self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._changed)
         self._watches = Watches(cluster, self._inventory, self.seen)
         self._begun = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
@@ -72,14 +73,18 @@ class Controller:
         """Serve jobs from now on: no other operator does.
 
         What the last leader did in its last moments may not have been watched yet: a pod that it made would seem to
-        be lost. So everything is listed once more, unless that has not begun.
+        be lost. So everything is listed once more, unless that has not begun. Then every job is looked at: none was
+        queued here while another operator led.
         """
         if self._begun:
             await self._filled.wait()
             await self._inventory.fill()
         find = partial(gang_scheduler, self.cluster, self._gangs)
         self._reconciler.schedule_gangs_by(await patiently(find, ClusterError))
-        self._leading.set()
+        if not self._leading.is_set():
+            self._leading.set()
+            for job in self._cache.jobs():  # nothing is told in between: what changes from now on is queued as it comes
+                self._changed(job.key)
 
     async def run(self) -> None:
         """Work, once everything that exists is known and no other operator works, until told to stop."""
@@ -133,7 +138,7 @@ class Controller:
             self._lag.saw(record)
         news = self._cache.remove(record) if change == "DELETED" else self._cache.put(record)
         if news:
-            self._queue.add(record.key)
+            self._changed(record.key)
 
     def seen_profile(self, change: str | None, body: Object) -> None:
         """Take a watch event of a profile; jobs that wait for it are looked at again.
@@ -148,21 +153,28 @@ class Controller:
         take = self._cache.remove_profile if change == "DELETED" else self._cache.put_profile
         if take(record):
             for key in self._cache.waiting():
-                self._queue.add(key)
+                self._changed(key)
 
-    def heard(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
-        """Take what the coordinator of a job says.
+    def heard(self, key: JobKey, coordinator: Target, status: GroupStatus | None) -> None:
+        """Take what the coordinator of a job says, unless there is another job of that name by now.
 
         Args:
             key: the job.
-            pod: the uid of the coordinator's pod.
+            coordinator: who said it.
             status: what it said; None if it cannot be reached.
         """
+        if not self._cache.holds(key, coordinator.job):
+            return  # it is listened to until the next look at that name
         if status is None:
-            if self._cache.miss(key, pod, utc_now()):
-                self._queue.add(key)
+            if self._cache.miss(key, coordinator.pod, utc_now()):
+                self._changed(key)
             return
-        if self._cache.hear(key, pod, status):
-            self._queue.add(key)
+        if self._cache.hear(key, coordinator.pod, status):
+            self._changed(key)
         else:
             self._queue.add_later(key, PROGRESS_SECONDS)
+
+    def _changed(self, key: JobKey) -> None:
+        """Look at a job soon, if this operator leads: what a stand-by queues would wait, and be counted, for ever."""
+        if self._leading.is_set():
+            self._queue.add(key)

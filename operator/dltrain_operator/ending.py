@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
+from dltrain.api.policy import RunPolicy
 from dltrain.api.status import Failure, JobStatus
 from dltrain.durations import short_duration
 from dltrain.errors import SpecError
 from dltrain.names import EXIT_DO_NOT_RETRY
 from dltrain_operator.actions import Plan
 from dltrain_operator.events import transition_events
-from dltrain_operator.losses import hourly_limit
+from dltrain_operator.losses import hourly_limit, lost_within_hour
 from dltrain_operator.observed import Observed
 from dltrain_operator.pace import earliest
 from dltrain_operator.records import ENDED_PHASES, PodRecord
@@ -31,6 +32,7 @@ from dltrain_operator.status import (
     with_phase,
     worker_counts,
 )
+from dltrain_operator.stored import clearing_policy
 from dltrain_operator.workers import FINISH_GRACE
 
 DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec", "WorkerLost"})
@@ -80,7 +82,7 @@ def has_succeeded(observed: Observed, *, suspended: bool) -> bool:
 def overdue(job: DLTrainJob, now: datetime) -> Outcome | None:
     """The end of a job that has lost too many pods, or takes too long to end or to start; None where all is well."""
     policy = job.spec.run_policy
-    if (job.status.restarts.hour or 0) > hourly_limit(job):
+    if lost_within_hour(job.status.restarts, now) > hourly_limit(job):
         return own_failure("WorkerLost", too_many_losses(job))
     deadline, startup = deadline_of(job, job.status), startup_deadline_of(job, job.status)
     if deadline is not None and deadline <= now:
@@ -176,62 +178,67 @@ def ending_plan(job: DLTrainJob, outcome: Outcome, observed: Observed, now: date
         "workers": worker_counts(job),
     }
     status = with_phase(status.model_copy(update=changes))
-    remove, again_at = clean_up(job, status, observed.pods, now)
-    return Plan(
-        job=job,
-        status=status,
-        events=transition_events(job.status, status),
-        remove=remove,
-        requeue_at=earliest([again_at, expiry(job, status)]),
-    )
+    plan = clearing_plan(job.spec.run_policy, status, observed.pods, now)
+    return replace(plan, job=job, status=status, events=transition_events(job.status, status))
 
 
 def finished_plan(job: DLTrainJob, observed: Observed, now: datetime) -> Plan:
     """A job that has ended stays ended; what remains of it is cleared away in time."""
-    expires_at = expiry(job, job.status)
-    if expires_at is not None and expires_at <= now:
+    if has_expired(job.spec.run_policy, job.status, now):
         return Plan(job=job, delete_job=True)
     seen = job.status.model_copy(update={"observed_generation": job.metadata.generation})
-    remove, again_at = clean_up(job, job.status, observed.pods, now)
-    return Plan(
-        job=job,
-        status=seen if seen != job.status else None,
-        remove=remove,
-        requeue_at=earliest([again_at, expires_at]),
-    )
+    plan = clearing_plan(job.spec.run_policy, job.status, observed.pods, now)
+    return replace(plan, job=job, status=seen if seen != job.status else None)
 
 
 def rejected_plan(observed: Observed, error: SpecError, now: datetime) -> Plan:
-    """A job that the API server took but that breaks the contract: it fails at once and holds no pods."""
+    """A job that the API server took but that breaks the contract: it fails at once and holds no pods.
+
+    It may have run under another version of the operator. So it is cleared away as any other that has ended, at every
+    look: whoever wrote its end may have got no further.
+    """
     document = observed.job.load()
-    old = JobStatus.model_validate(document["status"])
+    policy, old = clearing_policy(document), JobStatus.model_validate(document["status"])
     if old.finished:
-        return Plan()
+        expired = has_expired(policy, old, now)
+        return Plan(delete_job=True) if expired else clearing_plan(policy, old, observed.pods, now)
     status = old.model_copy(update={"observed_generation": document["metadata"].get("generation", 0)})
     values: Values = [("Accepted", False), ("Running", False), ("Failed", True)]
     status = with_conditions(status, values, Reason.INVALID_SPEC, str(error), now)
     failure = Failure(reason="InvalidSpec", message=str(error))
     status = with_phase(status.model_copy(update={"failure": failure, "completion_time": stamp(now)}))
-    remove = tuple(pod for pod in observed.pods if pod.removable)
-    return Plan(status=status, events=transition_events(old, status), remove=remove)
+    plan = clearing_plan(policy, status, observed.pods, now)
+    return replace(plan, status=status, events=transition_events(old, status))
 
 
-def expiry(job: DLTrainJob, status: JobStatus) -> datetime | None:
+def expiry(policy: RunPolicy, status: JobStatus) -> datetime | None:
     """When a finished job is to be deleted."""
-    seconds = job.spec.run_policy.ttl_seconds_after_finished
+    seconds = policy.ttl_seconds_after_finished
     if seconds is None or status.completion_time is None:
         return None
     return status.completion_time + timedelta(seconds=seconds)
 
 
+def has_expired(policy: RunPolicy, status: JobStatus, now: datetime) -> bool:
+    """Whether a finished job is to be deleted now."""
+    expires_at = expiry(policy, status)
+    return expires_at is not None and expires_at <= now
+
+
+def clearing_plan(policy: RunPolicy, status: JobStatus, pods: Sequence[PodRecord], now: datetime) -> Plan:
+    """Clear away what remains of a job that has ended, each thing in its time."""
+    remove, again_at = clean_up(policy, status, pods, now)
+    return Plan(remove=remove, requeue_at=earliest([again_at, expiry(policy, status)]))
+
+
 def clean_up(
-    job: DLTrainJob, status: JobStatus, pods: Sequence[PodRecord], now: datetime
+    policy: RunPolicy, status: JobStatus, pods: Sequence[PodRecord], now: datetime
 ) -> tuple[tuple[PodRecord, ...], datetime | None]:
     """Which pods of a finished job to delete now, and when to look again.
 
     Pods that still run are given a moment to end by themselves, for the logs of a deleted pod are gone.
     """
-    everything = job.spec.run_policy.clean_pod_policy == "All"
+    everything = policy.clean_pod_policy == "All"
     due = [pod for pod in pods if pod.deletes_at is None and (everything or pod.phase not in ENDED_PHASES)]
     decided_here = status.failure is not None and status.failure.reason in DECIDED_HERE
     patience = timedelta() if decided_here else FINISH_GRACE

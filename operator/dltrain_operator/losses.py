@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from dltrain.api.job import DLTrainJob
-from dltrain.api.status import JobStatus, NodeFailures
+from dltrain.api.status import JobStatus, NodeFailures, Restarts
 from dltrain.names import EXIT_TOLD_TO_END
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.records import PodRecord
@@ -107,10 +107,9 @@ def with_losses(status: JobStatus, losses: Sequence[Loss], now: datetime) -> Job
     counted = sum(loss.counts for loss in losses)
     restarts = status.restarts
     if counted:
-        fresh = restarts.hour_since is None or now - restarts.hour_since >= HOUR
-        hour = {"hour": counted if fresh else (restarts.hour or 0) + counted}
-        since = {"hour_since": now.replace(microsecond=0)} if fresh else {}
-        restarts = restarts.model_copy(update={**hour, **since})
+        since = restarts.hour_since if hour_lasts(restarts, now) else now.replace(microsecond=0)
+        hour = lost_within_hour(restarts, now) + counted
+        restarts = restarts.model_copy(update={"hour": hour, "hour_since": since})
     return status.model_copy(update={"node_failures": known[:KEPT_NODES] or None, "restarts": restarts})
 
 
@@ -136,6 +135,18 @@ def avoided_nodes(status: JobStatus, now: datetime) -> tuple[str, ...]:
     return tuple(sorted(one.node for one in status.node_failures or () if one.avoid_until and one.avoid_until > now))
 
 
+def hour_lasts(restarts: Restarts, now: datetime) -> bool:
+    """Whether the hour in which lost pods were counted last is not over."""
+    return restarts.hour_since is not None and now - restarts.hour_since < HOUR
+
+
+def lost_within_hour(restarts: Restarts, now: datetime) -> int:
+    """How many lost pods count at this moment; the status keeps its number until the next loss."""
+    return (restarts.hour or 0) if hour_lasts(restarts, now) else 0
+
+
 def hourly_limit(job: DLTrainJob) -> int:
-    """How many pods the job may lose within an hour."""
-    return job.spec.run_policy.lost_pods_per_hour or 60 + 2 * job.spec.workers.replicas
+    """How many pods the job may lose within an hour; by default no fewer once an elastic job is made smaller."""
+    spec = job.spec
+    workers = spec.elastic.max_replicas if spec.elastic else spec.workers.replicas
+    return spec.run_policy.lost_pods_per_hour or 60 + 2 * workers

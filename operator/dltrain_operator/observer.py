@@ -32,8 +32,8 @@ CONTEXT_LIFE: Final = OBSERVER_LIFE.total_seconds() / 2
 TLS_BUFFER_BYTES: Final = 32 * 1024
 """Twice what one TLS record can hold."""
 
-Report = Callable[[JobKey, str, GroupStatus | None], None]
-"""Takes what the coordinator of a job, in the pod of that uid, has said; None if it cannot be reached."""
+Report = Callable[[JobKey, Target, GroupStatus | None], None]
+"""Takes what that coordinator of a job has said; None if it cannot be reached."""
 
 
 def use_small_tls_buffers() -> None:
@@ -75,9 +75,9 @@ class Observers:
             try:
                 async for status in statuses(target, self._port, line.context()):
                     line.heard()
-                    self._report(job, target.pod, status)
+                    self._report(job, target, status)
             except ChannelError as error:
-                self._report(job, target.pod, None)
+                self._report(job, target, None)
                 log.log(line.log_level, "%s/%s: %s; will dial again", *job, error)
             await asyncio.sleep(line.delay())
 

@@ -16,6 +16,7 @@ from dltrain_operator.observed import Observed
 from dltrain_operator.profiles import profiled, unprofiled_plan
 from dltrain_operator.running import active_plan, suspended_plan
 from dltrain_operator.site import Site
+from dltrain_operator.stored import manager_of
 
 
 def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
@@ -28,17 +29,18 @@ def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
     """
     if observed.job.deleting:
         return Plan()  # Kubernetes deletes what the job owns
+    document = observed.job.load()
+    if manager_of(document) != MANAGER:
+        return Plan()  # whatever it holds, it is another controller's to judge
     try:
-        job = parse_job(observed.job.load())
+        job = parse_job(document)
     except SpecError as error:
-        return rejected_plan(observed, error, now)
-    ours = job.spec.run_policy.managed_by == MANAGER
-    return plan_of(job, observed, now, site) if ours else Plan()
+        return with_force(rejected_plan(observed, error, now), observed)
+    return with_force(plan_for_state(job, observed, now, site), observed)
 
 
-def plan_of(job: DLTrainJob, observed: Observed, now: datetime, site: Site) -> Plan:
-    """Decide what to do about a job that keeps the contract and is this operator's to run."""
-    plan = plan_for_state(job, observed, now, site)
+def with_force(plan: Plan, observed: Observed) -> Plan:
+    """A plan that waits for no kubelet that is gone: neither for pods to delete, nor for those being deleted."""
     lost = [pod for pod in plan.remove if pod.unreachable]
     stuck = [pod for pod in observed.pods if pod.stuck]
     return replace(plan, remove=tuple(pod for pod in plan.remove if pod not in lost), force=(*lost, *stuck))

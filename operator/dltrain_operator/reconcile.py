@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
@@ -36,6 +37,12 @@ from dltrain_operator.records import READERS, JobKey, JobRecord, Object, PodReco
 from dltrain_operator.site import Site
 
 log = logging.getLogger(__name__)
+
+STALE_PAUSE: Final = timedelta(seconds=1)
+"""Until the next look at a job that had changed when its status was to be written.
+
+The watch tells of the change, but queues no look if it is none of the record's: of labels or annotations, say.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,15 @@ class Reconciler:
         plan = make_plan(observed, utc_now(), self._site)
         self._account(observed, plan)
         self._observers.follow(key, plan.observe)
-        if plan.status is not None and not await self._write_status(observed.job, plan):
-            return None
+        try:
+            if plan.status is not None:
+                await self._write_status(observed.job, plan)
+        except StaleError as error:
+            log.debug("%s/%s: %s", *key, error)
+            return utc_now() + STALE_PAUSE
+        except NotFoundError as error:
+            log.debug("%s/%s: %s", *key, error)
+            return None  # the watch tells that it is gone, and that is always news
         return await self._carry_out(observed, plan)
 
     def _account(self, observed: Observed, plan: Plan) -> None:
@@ -132,16 +146,18 @@ class Reconciler:
         observed = self._cache.observed(key)
         return observed is not None and any(pod.trouble for pod in observed.pods)
 
-    async def _write_status(self, job: JobRecord, plan: Plan) -> bool:
-        """Write the status; False if the job has changed or gone meanwhile, of which the watch will tell."""
+    async def _write_status(self, job: JobRecord, plan: Plan) -> None:
+        """Write the status, and tell of it.
+
+        Raises:
+            StaleError: the job has changed since the plan was made.
+            NotFoundError: the job is gone.
+            ClusterError: the API server refuses, or does not answer.
+        """
         assert plan.status is not None
-        try:
-            answer = await self._cluster.apply(status_manifest(job, plan.status), "status")
-        except (StaleError, NotFoundError) as error:
-            log.debug("%s/%s: %s", *job.key, error)
-            return False
-        self._cache.put(written := job_record(answer))
-        self._lag.wrote(written)
+        written = job_record(await self._cluster.apply(status_manifest(job, plan.status), "status"))
+        if self._cache.put(written):  # else the watch has told of it already, and no event is to come
+            self._lag.wrote(written)
         self._cache.note(job.key, written_at=utc_now())
         old = plan.job.status if plan.job is not None else JobStatus.model_validate(job.load()["status"])
         created_at = plan.job.metadata.creation_timestamp if plan.job is not None else None
@@ -150,7 +166,6 @@ class Reconciler:
         for event in plan.events:
             log.info("%s/%s: %s: %s", *job.key, event.reason, event.note)
             self._recorder.record(event_manifest(event, job, utc_now()))
-        return True
 
     async def _provide(self, observed: Observed, plan: Plan) -> None:
         """Let the children and the pods exist."""

@@ -184,7 +184,8 @@ def running_state(job: DLTrainJob, new: JobStatus, observed: Observed, crew: Cre
         return State(runs=True, reason=Reason.RUNNING, message=message)
     message = waiting_message(seats, observed.notes)
     before = old.condition("Running")
-    if crew.lost or (before is not None and (before.status == "True" or before.reason == Reason.RESTARTING)):
+    # A pod that was lost is no sign that an attempt ran: startupDeadlineSeconds is to go on for a job without one.
+    if before is not None and (before.status == "True" or before.reason == Reason.RESTARTING):
         return State(runs=False, reason=Reason.RESTARTING, message=message)
     waits_for = Reason.STARTING if crew.settled else Reason.BLOCKED if observed.notes.trouble else Reason.PENDING
     return State(runs=False, reason=waits_for, message=message)

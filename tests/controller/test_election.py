@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ from dltrain_operator.election import Elector, LeadershipLostError
 from dltrain_operator.lease import LeaseRecord, lease_manifest, may_take
 from tests.apiserver import ApiServer, free_port, wait_for
 from tests.controller.cluster import OperatorProcess, Space
-from tests.controller.test_process import fetched
+from tests.controller.test_process import fetched, metrics_of
 
 STANDS_BY = "everything that exists is known"
 
@@ -147,8 +148,10 @@ def test_a_stand_by_is_ready_and_writes_nothing(pair: tuple[OperatorProcess, Ope
     assert served_after(space, "a") < 5
     port = int(standby.arguments[1])
     assert fetched(port, "/readyz") == (200, "ok\n")
-    page = fetched(port, "/metrics")[1]
+    wait_for("it to know the job", lambda: bool(re.search(r"\ndltrain_jobs\{.*\} [1-9]", metrics_of(port))))
+    page = metrics_of(port)
     assert "dltrain_leader 0.0" in page
+    assert "dltrain_queue_depth 0.0" in page, "it would only grow"
     assert 'verb="create"' not in page
     assert 'verb="patch"' not in page
 
@@ -166,8 +169,11 @@ def test_a_leader_that_is_killed_is_replaced_when_its_lease_has_expired(
 ) -> None:
     leader, _ = pair
     space = Space(leader.server, leader.server.make_namespace())
+    served_after(space, "a")
     leader.kill()
-    assert served_after(space, "a") < 14
+    space.finish_deletion("a-1-1")
+    assert served_after(space, "b") < 14
+    space.await_pods("a-1-2")
 
 
 def test_a_leader_that_was_frozen_and_replaced_ends_without_a_second_pod(

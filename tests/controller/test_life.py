@@ -172,7 +172,7 @@ def test_a_lost_worker_is_replaced(space: Space, how: str) -> None:
         grace = 0 if how == "vanishes" else 30
         space.server.request("DELETE", space.path("pods", "a-1-1"), {"gracePeriodSeconds": grace})
     space.await_pods("a-0-1", "a-1-2")
-    status = space.await_phase("Restarting")
+    status = space.await_phase("Pending")
     assert (status["incarnations"], status["restarts"]["infrastructure"]) == ([1, 2], 1)
     wait_for("the event", lambda: "WorkerReplaced" in [event["reason"] for event in space.items("events")])
 

@@ -243,6 +243,30 @@ def test_a_job_that_loses_too_many_pods_within_an_hour_fails() -> None:
     )
 
 
+def after_losing(count: int, **spec: Any) -> JobRecord:
+    """A job that has lost so many pods since NOW."""
+    record = running(**spec)
+    status = JobStatus.model_validate(record.load()["status"])
+    restarts = status.restarts.model_copy(update={"hour": count, "hour_since": NOW})
+    return with_status(record, status.model_copy(update={"restarts": restarts}))
+
+
+def test_pods_that_were_lost_in_an_hour_that_is_over_fail_no_job() -> None:
+    record = after_losing(100, policy={"lostPodsPerHour": 99})
+    assert status_after(record, pod(0), pod(1), at=3599, **heard("running")).phase == "Failed"
+    assert plan(record, pod(0), pod(1), at=3600, **heard("running")).quiet
+
+
+def test_an_elastic_job_that_is_made_smaller_may_lose_no_fewer_pods() -> None:
+    most = 60 + 2 * 4
+    small = scaled(after_losing(most, replicas=4, **ELASTIC), 1)
+    assert status_after(small, pod(0), at=60, **heard("running")).phase == "Running"
+    failed = status_after(after_losing(most + 1, **ELASTIC), pod(0), pod(1), at=60, **heard("running"))
+    assert (failed.failure and failed.failure.message) == (
+        "69 worker pods were lost within an hour, more than runPolicy.lostPodsPerHour, 68"
+    )
+
+
 # ---------------------------------------------------------------- size
 def scaled(record: JobRecord, replicas: int) -> JobRecord:
     """An elastic job that is to have another number of workers."""

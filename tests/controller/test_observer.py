@@ -60,16 +60,16 @@ class Reports:
     """What observers have reported."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[JobKey, str, GroupStatus]] = []
+        self.all: list[tuple[JobKey, Target, GroupStatus]] = []
         self.news = asyncio.Event()
 
-        self.missed: list[tuple[JobKey, str]] = []
+        self.missed: list[tuple[JobKey, Target]] = []
 
-    def __call__(self, key: JobKey, pod: str, status: GroupStatus | None) -> None:
+    def __call__(self, key: JobKey, target: Target, status: GroupStatus | None) -> None:
         if status is None:
-            self.missed.append((key, pod))
+            self.missed.append((key, target))
         else:
-            self.all.append((key, pod, status))
+            self.all.append((key, target, status))
         self.news.set()
 
 
@@ -97,7 +97,7 @@ async def test_every_status_is_reported_and_heartbeats_are_sent(coordinator: tup
     await until(reports.news, lambda: len(reports.all) == 2)
     await until(peer.news, lambda: len(peer.heard) >= 2)
     observers.stop()
-    assert reports.all == [(KEY, "pod-1", says("gathering", 0)), (KEY, "pod-1", says("running", 1))]
+    assert reports.all == [(KEY, TARGET, says("gathering", 0)), (KEY, TARGET, says("running", 1))]
     assert {type(message) for message in peer.heard[:2]} == {Observe, Heartbeat}
 
 
@@ -110,7 +110,7 @@ async def test_a_lost_coordinator_is_dialled_again(coordinator: tuple[Coordinato
     await until(reports.news, lambda: len(reports.all) == 3)
     observers.stop()
     assert peer.dialled >= 3
-    assert (KEY, "pod-1") in reports.missed
+    assert (KEY, TARGET) in reports.missed
 
 
 async def test_an_elastic_group_is_told_its_size(coordinator: tuple[Coordinator, int]) -> None:
@@ -135,11 +135,11 @@ async def test_the_same_target_keeps_its_connection_and_another_replaces_it(
     task = observers._tasks[KEY][1]
     observers.follow(KEY, TARGET)
     assert observers._tasks[KEY][1] is task
-    observers.follow(KEY, Target(pod="pod-2", address="127.0.0.1", job=UID, key_version="1"))
+    observers.follow(KEY, other := replace(TARGET, pod="pod-2"))
     await until(reports.news, lambda: len(reports.all) == 2)
     await until(peer.news, lambda: "gone" in peer.heard)
     observers.stop()
-    assert ([pod for _, pod, _ in reports.all], peer.dialled) == (["pod-1", "pod-2"], 2)
+    assert ([target for _, target, _ in reports.all], peer.dialled) == ([TARGET, other], 2)
 
 
 class Lines(logging.Handler):

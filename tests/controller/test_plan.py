@@ -304,9 +304,57 @@ def test_a_spec_that_breaks_the_contract_is_rejected_with_every_problem() -> Non
     assert plan_without_children(with_status(record, decided.status)) == Plan()
 
 
-def plan_without_children(record: JobRecord) -> Plan:
+def plan_without_children(record: JobRecord, *pods: PodRecord, at: float = 0) -> Plan:
     """The plan for a job whose spec may be invalid."""
-    return make_plan(Observed(job=record), NOW, SITE)
+    return make_plan(Observed(job=record, pods=pods), later(at), SITE)
+
+
+def not_understood(**policy: Any) -> JobRecord:
+    """A job that runs, and whose spec and policy are those of another version of the operator."""
+    return with_spec(running(), spares=1, runPolicy={"patience": 3, **policy})
+
+
+def rejected(record: JobRecord) -> JobRecord:
+    """The same after its rejection at NOW + 600 s."""
+    status = plan_without_children(record, *BOTH, at=600).status
+    assert status is not None
+    return with_status(record, status)
+
+
+def test_a_job_that_runs_and_is_not_understood_any_more_fails_and_loses_its_pods() -> None:
+    decided = plan_without_children(not_understood(), *BOTH, at=600)
+    assert decided.status is not None
+    assert (decided.status.phase, decided.status.failure and decided.status.failure.reason) == ("Failed", "InvalidSpec")
+    assert (removed(decided), decided.requeue_at) == (["cifar-0-1", "cifar-1-1"], None)
+
+
+def test_the_pods_of_a_rejected_job_go_though_whoever_wrote_its_end_got_no_further() -> None:
+    record = rejected(not_understood())
+    assert plan_without_children(record, pod(0), ended(1, 1), at=601) == Plan(remove=(pod(0),))
+    assert plan_without_children(record, deleting(0), ended(1, 1), at=601) == Plan()
+
+
+def test_pods_of_a_rejected_job_whose_kubelets_are_gone_are_deleted_by_force() -> None:
+    record = not_understood()
+    lost, stuck = pod(0, unreachable=True), deleting(1, unreachable=True)
+    for each in (record, rejected(record)):
+        decided = plan_without_children(each, lost, stuck, at=601)
+        assert (decided.remove, decided.force) == ((), (lost, stuck))
+
+
+def test_what_can_be_read_of_a_rejected_jobs_policy_holds() -> None:
+    record = not_understood(ttlSecondsAfterFinished=100, cleanPodPolicy="All")
+    assert plan_without_children(record, *BOTH, at=600).requeue_at == later(700)
+    waits = plan_without_children(rejected(record), ended(0, 1), at=699)
+    assert waits == Plan(remove=(ended(0, 1),), requeue_at=later(700))
+    assert plan_without_children(rejected(record), at=700) == Plan(delete_job=True)
+    changed = rejected(not_understood(ttlSecondsAfterFinished="soon", cleanPodPolicy="All"))
+    assert plan_without_children(changed, ended(0, 1), at=10_000) == Plan(remove=(ended(0, 1),))
+
+
+def test_a_job_of_another_controller_is_not_rejected_either() -> None:
+    record = not_understood(managedBy="kueue.x-k8s.io/multikueue")
+    assert plan_without_children(record, *BOTH, at=600) == Plan()
 
 
 # ---------------------------------------------------------------- after the end

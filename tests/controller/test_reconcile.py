@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.answers import RefusedError, StaleError
 from dltrain_operator.cache import Cache
+from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder
 from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
-from dltrain_operator.reconcile import Reconciler, Tools
+from dltrain_operator.reconcile import STALE_PAUSE, Reconciler, Tools
 from dltrain_operator.records import job_record
 from tests.controller.builders import KEY, SITE, UID, deleting, ended, job_object, pod
 
@@ -32,6 +35,8 @@ class FaultyCluster:
         self.faults: dict[tuple[str, str], ClusterError] = {}
         self.versions = itertools.count(200)
         self.pod_status: dict[str, Any] = {}
+        self.before_answer: Callable[[dict[str, Any]], object] = lambda _: None
+        """Called with an object that was applied, before whoever applied it knows."""
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         answer = self._answer("create", manifest)
@@ -39,7 +44,9 @@ class FaultyCluster:
 
     async def apply(self, manifest: dict[str, Any], subresource: str = "") -> dict[str, Any]:
         answer = self._answer(f"apply {subresource}".strip(), manifest)
-        return {**self.job, **answer, "metadata": {**self.job["metadata"], **answer["metadata"]}}
+        answer = {**self.job, **answer, "metadata": {**self.job["metadata"], **answer["metadata"]}}
+        self.before_answer(answer)
+        return answer
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str, *, force: bool = False) -> dict[str, Any]:
         self._note("delete by force" if force else "delete", kind)
@@ -115,12 +122,48 @@ async def test_pods_that_wait_from_their_creation_on_are_told_of_though_no_event
     assert running["message"] == "0 of 1 workers run; cifar-0-1: SchedulingGated: gates"
 
 
-@pytest.mark.parametrize("error", [StaleError("changed"), NotFoundError("gone")], ids=["changed", "gone"])
-async def test_nothing_follows_a_status_that_could_not_be_written(error: ClusterError) -> None:
+@pytest.mark.parametrize(
+    ("error", "looks_again"),
+    [pytest.param(StaleError("changed"), True, id="changed"), pytest.param(NotFoundError("gone"), False, id="gone")],
+)
+async def test_nothing_follows_a_status_that_could_not_be_written(error: ClusterError, looks_again: bool) -> None:
     bench = Bench()
     bench.cluster.faults["apply status", "DLTrainJob"] = error
-    assert await bench.look(KEY) is None
+    again = await bench.look(KEY)
     assert bench.cluster.asked == [("apply status", "DLTrainJob")]
+    assert (again is not None) == looks_again, "the watch tells only of a job that is gone for certain"
+
+
+async def test_a_job_whose_labels_changed_before_its_status_was_written_is_looked_at_again_soon() -> None:
+    bench, begun = Bench(), utc_now()
+    bench.cluster.faults["apply status", "DLTrainJob"] = StaleError("changed")
+    again = await bench.look(KEY)
+    assert again is not None
+    assert begun + STALE_PAUSE <= again <= utc_now() + STALE_PAUSE
+    assert not bench.cache.put(replace(job_record(job_object(replicas=1)), version=101)), "no news, so no look"
+    bench.cluster.faults.clear()
+    await bench.look(KEY)
+    assert (bench.phase(), bench.cluster.asked[-1]) == ("Pending", ("create", "Pod"))
+
+
+async def test_the_lag_of_the_watch_is_not_measured_by_a_write_that_it_told_of_before_the_answer_came() -> None:
+    bench = Bench()
+
+    def told(answer: dict[str, Any]) -> None:
+        bench.lag.saw(job_record(answer))
+        bench.cache.put(job_record(answer))
+
+    bench.cluster.before_answer = told
+    await bench.look(KEY)
+    bench.lag.saw(replace(job_record(job_object(replicas=1)), version=900))
+    assert bench.lags == [], "the next event, an hour later, is not this write's"
+
+
+async def test_the_lag_of_the_watch_is_measured_by_a_write_whose_answer_came_first() -> None:
+    bench = Bench()
+    await bench.look(KEY)
+    bench.lag.saw(replace(job_record(job_object(replicas=1)), version=900))
+    assert len(bench.lags) == 1
 
 
 async def test_a_secret_that_exists_is_as_good_as_a_new_one() -> None:

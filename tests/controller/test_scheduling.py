@@ -9,6 +9,7 @@ import pytest
 
 from dltrain_operator.children.pod import Place, worker_pod
 from dltrain_operator.plan import make_plan
+from dltrain_operator.records import JobRecord
 from tests.controller.builders import (
     SITE,
     UID,
@@ -23,6 +24,7 @@ from tests.controller.builders import (
     pod,
     running,
     status_after,
+    with_spec,
     with_status,
 )
 from tests.controller.cluster import Space
@@ -132,6 +134,32 @@ def test_a_job_that_has_started_has_no_such_deadline(pods: list[Any]) -> None:
     record = running(policy=LIMIT)
     status = plan(record, *pods, at=10_000).status
     assert status is None or status.phase != "Failed"
+
+
+def resumed() -> JobRecord:
+    """A job that ran, was suspended, and asked for new pods at NOW + 60 s."""
+    record = with_spec(running(policy=LIMIT), runPolicy={**LIMIT, "suspend": True})
+    record = with_status(record, status_after(record, pod(0), pod(1), at=30))
+    record = with_spec(record, runPolicy=LIMIT)
+    return with_status(record, status_after(record, at=60))
+
+
+@pytest.mark.parametrize(
+    ("record", "asked_at", "incarnation"),
+    [pytest.param(waiting(LIMIT), 0, 1, id="a new job"), pytest.param(resumed(), 60, 2, id="a resumed job")],
+)
+def test_a_pod_that_is_lost_before_an_attempt_runs_leaves_the_deadline_of_the_start_as_it_was(
+    record: JobRecord, asked_at: float, incarnation: int
+) -> None:
+    first, lost = pod(0, incarnation), ended(1, 137, incarnation, at=asked_at + 100)
+    decided = plan(record, first, lost, at=asked_at + 101)
+    assert decided.status is not None
+    assert (decided.status.phase, decided.status.restarts.infrastructure) == ("Pending", 1)
+    assert [event.reason for event in decided.events] == ["WorkerReplaced"]
+    record, unplaced_one = with_status(record, decided.status), pod(1, incarnation + 1, "Pending", trouble=UNPLACED)
+    assert plan(record, first, lost, unplaced_one, at=asked_at + 299).requeue_at == later(asked_at + 300)
+    status = status_after(record, first, lost, unplaced_one, at=asked_at + 300)
+    assert (status.phase, status.failure and status.failure.reason) == ("Failed", "DeadlineExceeded")
 
 
 def test_the_api_server_and_the_operator_agree_on_it(space: Space) -> None:
