@@ -72,7 +72,12 @@ def of_job(name: str, by: str = "") -> str:
 
 
 OPERATOR: Final = (
-    Panel("Leaders", "One replica leads; anything else is wrong.", {"leaders": "sum(dltrain_leader)"}, kind="stat"),
+    Panel(
+        "Leaders",
+        "One replica of each installation leads; anything else is wrong.",
+        {"{{namespace}}": "sum by (namespace) (dltrain_leader)"},
+        kind="stat",
+    ),
     Panel("Jobs waiting", "To be looked at.", {"queue": "max(dltrain_queue_depth)"}, kind="stat"),
     Panel(
         "Errors",
@@ -104,7 +109,12 @@ OPERATOR: Final = (
     ),
 )
 FLEET: Final = (
-    Panel("Jobs by phase", "All that exist.", {"{{phase}}": "max by (phase) (dltrain_jobs)"}, width=12),
+    Panel(
+        "Jobs by phase",
+        "All that exist.",
+        {"{{phase}}": "sum by (phase) (max by (namespace, phase) (dltrain_jobs))"},
+        width=12,
+    ),
     Panel(
         "Goodput",
         "Share of the GPU time that workers held which went into steps that counted.",

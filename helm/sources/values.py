@@ -128,7 +128,8 @@ COMMON: Final[Members] = {
     "image": image("The operator's image.", "dltrain/operator", pullPolicy=PULL),
     "trainerImage": image("The image of the workers of jobs that name none.", "dltrain/trainer"),
     "imagePullSecrets": texts(
-        "Secrets of the release's namespace with the registry's credentials, for the operator's own pod.",
+        "Secrets of the release's namespace with the registry's credentials, for the release's own pods, and for the "
+        "workers of `helm test` where its job runs in that namespace.",
         pattern=NAME,
         item="A Secret of type kubernetes.io/dockerconfigjson.",
     ),
@@ -166,9 +167,9 @@ OTHERS: Final[Members] = {
         },
     ),
     "networkPolicy": Group(
-        "The NetworkPolicy of the operator's pods.",
+        "NetworkPolicies of the operator's pods, of the web page and of the test.",
         {
-            "enabled": switch("Whether there is one.", default=True),
+            "enabled": switch("Whether there are any.", default=True),
             "metricsFrom": foreign(
                 "Who may reach the metrics (networking.k8s.io/v1 NetworkPolicyPeer); anyone if empty.", "array"
             ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 GROUP_LABEL: Final = "kueue.x-k8s.io/pod-group-name"
 """Also the name of the Workload that Kueue makes for the group."""
 TOTAL_ANNOTATION: Final = "kueue.x-k8s.io/pod-group-total-count"

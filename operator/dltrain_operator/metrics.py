@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from dltrain.api.status import Phase
+from dltrain.api.status import FailureReason, Phase
 from dltrain_operator.job_metrics import JobMetrics
 from dltrain_operator.records import JobRecord
 
@@ -28,6 +28,8 @@ ERRORS: Final = ("UnavailableError", "ClusterError", "defect")
 MILESTONES: Final = ("accepted", "running", "first_step", "complete")
 """What a job passes on its way."""
 CLASSES: Final = ("user", "infrastructure")
+ENDS: Final = (("succeeded", "Completed"), *(("failed", reason) for reason in get_args(FailureReason)))
+"""How a job may end: outcome and reason."""
 LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 LIFE_BUCKETS: Final = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
@@ -73,6 +75,8 @@ class Metrics:
         for counter, values in ((self.errors, ERRORS), (self.restarts, CLASSES), (self.latency, MILESTONES)):
             for known in values:
                 counter.labels(known)  # from 0 on, so that the first of them is an increase too
+        for end in ENDS:
+            self.finished.labels(*end)
 
     def count_request(self, verb: str, resource: str, code: int) -> None:
         """Count a request to the API."""

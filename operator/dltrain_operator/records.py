@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
-from dltrain_operator.kueue import ADMISSION_GATE, GROUP_LABEL, QUEUE_LABEL
+from dltrain.names import QUEUE_LABEL
+from dltrain_operator.kueue import ADMISSION_GATE, GROUP_LABEL
 
 Object = Mapping[str, Any]
 """An API object as JSON values."""

@@ -23,6 +23,15 @@ AVOIDED_NODES_ANNOTATION: Final = f"{GROUP}/avoided-nodes"
 HASH_ANNOTATION: Final = f"{GROUP}/desired-hash"
 
 WORKER_CONTAINER: Final = "worker"
+STORAGE_VOLUME: Final = "storage"
+SOURCE_VOLUME: Final = "data-source"
+"""The volume of the first claim that a job reads from; the next ones have a dash and a number after it.
+
+The name of the claim may be longer than a volume's, and have dots."""
+OPERATOR_VOLUMES: Final = frozenset({"job", "identity", "tmp", "workspace", "shm", STORAGE_VOLUME})
+"""The volumes that every worker pod has, whatever its job."""
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+"""Names the LocalQueue of Kueue that a pod waits in."""
 CONTROL_PORT: Final = 7470
 """The one TCP port a job's agents listen on; mutual TLS only."""
 

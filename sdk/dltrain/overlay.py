@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 MERGED_BY: Final = {"containers": "name", "initContainers": "name"}
@@ -20,29 +21,36 @@ Two entries of one name here may differ in kind (a value and a reference, say), 
 """
 
 
-def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_nulls: bool = False) -> dict[str, Any]:
     """A mapping with another laid over it: mappings merge, null removes, all else replaces.
 
     Lists replace too, but for those of MERGED_BY and REPLACED_BY, whose entries are matched one by one.
+
+    Args:
+        base: what lies below.
+        over: what is laid over it.
+        keep_nulls: whether the outcome is to be laid over something else, from which the nulls remove then.
     """
     result = dict(base)
     for name, value in over.items():
-        if value is None:
-            result.pop(name, None)
+        if value is not None:
+            result[name] = overlay_field(name, result.get(name), value, keep_nulls=keep_nulls)
+        elif keep_nulls:
+            result[name] = None
         else:
-            result[name] = overlay_field(name, result.get(name), value)
+            result.pop(name, None)
     return result
 
 
-def overlay_field(name: str, base: Any, over: Any) -> Any:
+def overlay_field(name: str, base: Any, over: Any, *, keep_nulls: bool) -> Any:
     """One field with another value laid over it."""
     if isinstance(over, Mapping):
-        return overlay(base if isinstance(base, Mapping) else {}, over)
+        return overlay(base if isinstance(base, Mapping) else {}, over, keep_nulls=keep_nulls)
     if not are_entries(over):
         return over
     entries = base if are_entries(base) else []
     if name in MERGED_BY:
-        return overlay_list(entries, over, MERGED_BY[name], overlay)
+        return overlay_list(entries, over, MERGED_BY[name], partial(overlay, keep_nulls=keep_nulls))
     if name in REPLACED_BY:
         return overlay_list(entries, over, REPLACED_BY[name], lambda _, entry: dict(entry))
     return over

@@ -9,6 +9,7 @@ from dltrain.api.document import dump
 from dltrain.api.job import DLTrainJob
 from dltrain.api.workers import GPU_RESOURCE, amount
 from dltrain.durations import short_duration
+from dltrain.pod_security import mapping
 
 
 def plan_lines(job: DLTrainJob) -> list[tuple[str, str]]:
@@ -44,7 +45,7 @@ def profile_lines(job: DLTrainJob) -> list[tuple[str, str]]:
     profile, spec = job.status.profile, job.spec
     if profile is None:
         return [("Profile", f"{spec.profile}: `--profile FILE` shows what it adds")] if spec.profile else []
-    pod = spec.workers.template.get("spec", {})
+    pod = mapping(spec.workers.template.get("spec"))
     placed = {"nodes": pod.get("nodeSelector"), "topology": spec.scheduling.topology_key}
     placed |= {"queue": spec.scheduling.queue_name}
     where = "; ".join(f"{name} {shown(value)}" for name, value in placed.items() if value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from dltrain.api.wording import shown
@@ -53,18 +53,30 @@ class Finding:
     """The strictest level that allows it."""
 
 
+ROOT_OF_POD: Final = Finding("spec.securityContext.runAsUser", "must not be 0", "0", "baseline")
+
+
 def findings(pod: Mapping[str, Any]) -> list[Finding]:
     """All that a pod has which the level restricted forbids, each once; folders of the node are told by host_paths.
 
     Args:
         pod: a pod, or a pod template, as JSON values; what has a wrong type is left to the API server to refuse.
     """
+    return list(dict.fromkeys(finding for _, finding in owned_findings(pod)))
+
+
+def owned_findings(pod: Mapping[str, Any]) -> Iterator[tuple[str, Finding]]:
+    """All of `findings`, each with the name of the container that has it, which may have it from its pod.
+
+    The name is empty for what the pod as a whole has.
+    """
     spec, annotations = mapping(pod.get("spec")), mapping(mapping(pod.get("metadata")).get("annotations"))
-    found = [*of_annotations(annotations), *of_pod(spec)]
+    for finding in (*of_annotations(annotations), *of_pod(spec)):
+        yield "", finding
     for kind in CONTAINER_LISTS:
         for place, container in enumerate(entries(spec.get(kind))):
-            found += of_container(f"spec.{kind}[{place}]", container, mapping(spec.get("securityContext")))
-    return list(dict.fromkeys(found))
+            for finding in of_container(f"spec.{kind}[{place}]", container, mapping(spec.get("securityContext"))):
+                yield str(container.get("name")), finding
 
 
 def exceeds(needs: Level, allowed: Level) -> bool:
@@ -93,9 +105,16 @@ def of_pod(spec: Mapping[str, Any]) -> Iterator[Finding]:
             yield lax(f"spec.{name}", "must not be true", spec[name])
     context = mapping(spec.get("securityContext"))
     yield from of_context("spec.securityContext", context)
+    if context.get("runAsUser") == 0:
+        yield ROOT_OF_POD
     for place, sysctl in enumerate(entries(context.get("sysctls"))):
         if sysctl.get("name") not in SAFE_SYSCTLS:
             yield lax(f"spec.securityContext.sysctls[{place}].name", "must be a safe sysctl", sysctl.get("name"))
+    yield from of_volumes(spec)
+
+
+def of_volumes(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """Of the kinds of a pod's volumes."""
     for place, volume in enumerate(entries(spec.get("volumes"))):
         for kind in volume.keys() - RESTRICTED_VOLUMES - {"name", "hostPath"}:
             if volume[kind] is not None:
@@ -161,9 +180,9 @@ def of_user(path: str, context: Mapping[str, Any], pod: Mapping[str, Any]) -> It
     if first_of(context, pod, "runAsNonRoot") is not True:
         where = path if context.get("runAsNonRoot") is not None else "spec.securityContext"
         yield Finding(f"{where}.runAsNonRoot", "must be true", shown(context.get("runAsNonRoot")), "baseline")
-    for where, place in ((path, context), ("spec.securityContext", pod)):
-        if place.get("runAsUser") == 0:
-            yield Finding(f"{where}.runAsUser", "must not be 0", "0", "baseline")
+    if first_of(context, pod, "runAsUser") == 0:
+        by_pod = context.get("runAsUser") is None
+        yield ROOT_OF_POD if by_pod else replace(ROOT_OF_POD, path=f"{path}.runAsUser")
     if not mapping(first_of(context, pod, "seccompProfile")).get("type"):
         rule = "must be RuntimeDefault or Localhost"
         yield Finding("spec.securityContext.seccompProfile.type", rule, "", "baseline")

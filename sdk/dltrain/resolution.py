@@ -16,14 +16,22 @@ from dltrain.api.parse import parse_job
 from dltrain.api.profile import DLTrainProfile, Egress, FieldLimit, ProfileSpec
 from dltrain.api.scheduling import Scheduling
 from dltrain.api.status import AppliedProfile
-from dltrain.api.wording import Location, location_of, shown
+from dltrain.api.wording import Location, dotted, location_of, shown
 from dltrain.api.workers import Resources, amount
 from dltrain.errors import Problem, SpecError
-from dltrain.names import WORKER_CONTAINER
+from dltrain.names import QUEUE_LABEL, WORKER_CONTAINER
 from dltrain.overlay import overlay
-from dltrain.template import template_problems
+from dltrain.pod_security import entries, mapping
+from dltrain.template import HERE, combined, template_problems
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+OF_CONTAINER: Final = ("image", "resources")
+"""The fields of workers that become those of the worker container."""
+SAME_LIMIT: Final[Mapping[str, tuple[str, ...]]] = {
+    "spec.workers.replicas": ("spec.elastic.minReplicas", "spec.elastic.maxReplicas"),
+    "spec.scheduling.queueName": (f"{HERE}.metadata.labels[{QUEUE_LABEL}]",),
+}
+"""Field -> others that its limit holds for: a job is scaled after it is accepted, and a label chooses a queue, too."""
 
 
 class MissingProfileError(SpecError):
@@ -72,7 +80,7 @@ def settled(job: DLTrainJob, profile: DLTrainProfile | None) -> DLTrainJob:
     if profile is not None:
         status = job.status.model_copy(update={"profile": applied(profile)})
         job = job.model_copy(update={"status": status})
-        problems += resolution_problems(resolved(job), profile)
+        problems += resolution_problems(job, profile)
     if problems:
         raise SpecError(problems)
     return job
@@ -85,9 +93,10 @@ def applied(profile: DLTrainProfile) -> AppliedProfile:
 
 
 def resolution_problems(job: DLTrainJob, profile: DLTrainProfile) -> list[Problem]:
-    """What is wrong with a job that its profile has been laid under."""
-    document = {"metadata": {"name": job.name or "job"}, "spec": job.spec.to_dict()}
-    problems = [problem for limit in profile.spec.limits for problem in limit_problems(limit, document, profile.name)]
+    """What is wrong with a job, whose status has its profile, once that is laid under it."""
+    document = {"metadata": {"name": job.name or "job"}, "spec": resolved(job).spec.to_dict()}
+    template, by = job.spec.workers.template, f"by DLTrainProfile {profile.name}"
+    problems = [problem for limit in profile.spec.limits for problem in limit_problems(limit, document, template, by)]
     try:
         parse_job(document)
     except SpecError as error:
@@ -95,22 +104,68 @@ def resolution_problems(job: DLTrainJob, profile: DLTrainProfile) -> list[Proble
     return problems
 
 
-def limit_problems(limit: FieldLimit, document: Mapping[str, Any], profile: str) -> Iterator[Problem]:
-    """How a job breaks one limit of its profile."""
-    value, by = value_at(document, location_of(limit.field)), f"by DLTrainProfile {profile}"
-    if value is None:
-        if limit.required:
-            yield Problem(limit.field, f"is required {by}", remedy="add it")
-        return
-    if limit.allowed and not any(fnmatchcase(str(value), each) for each in limit.allowed):
+def limit_problems(
+    limit: FieldLimit, document: Mapping[str, Any], template: Mapping[str, Any], by: str
+) -> Iterator[Problem]:
+    """How a job breaks one limit of its profile.
+
+    Args:
+        limit: the limit.
+        document: the job, its profile laid under it.
+        template: the job's own pod template.
+        by: whose limit it is.
+    """
+    location = location_of(limit.field)
+    value, in_pods = value_at(document, location), value_at(as_in_pods(document), location)
+    place = limit.field if in_pods == value else in_template(dotted(location), template) or limit.field
+    values = {limit.field: value, place: in_pods}  # the field counts as well, for not only pods are made of it
+    values |= {field: value_at(document, location_of(field)) for field in SAME_LIMIT.get(dotted(location), ())}
+    if in_pods is None and limit.required:
+        yield Problem(place, f"is required {by}", remedy="add it")
+    for path, found in values.items():
+        if found is not None:
+            yield from value_problems(path, limit, found, by)
+
+
+def as_in_pods(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A job with what its pods have in the fields that its pod template can overrule."""
+    workers, scheduling = document["spec"]["workers"], document["spec"]["scheduling"]
+    worker = {"name": WORKER_CONTAINER, **{name: workers[name] for name in OF_CONTAINER if name in workers}}
+    ours = {"containers": [worker], "priorityClassName": scheduling.get("priorityClassName")}
+    pod = mapping(overlay({"spec": ours}, workers["template"]).get("spec"))
+    container = next((each for each in entries(pod.get("containers")) if each.get("name") == WORKER_CONTAINER), {})
+    overruled = {
+        "workers": {**workers, **{name: container.get(name) for name in OF_CONTAINER}},
+        "scheduling": {**scheduling, "priorityClassName": pod.get("priorityClassName")},
+    }
+    return {**document, "spec": {**document["spec"], **overruled}}
+
+
+def in_template(field: str, template: Mapping[str, Any]) -> str:
+    """Where a job's pod template can overrule a field of the job; empty where it says nothing of it."""
+    spec = mapping(template.get("spec"))
+    if field == "spec.scheduling.priorityClassName":
+        return f"{HERE}.spec.priorityClassName" if "priorityClassName" in spec else ""
+    names = [container.get("name") for container in entries(spec.get("containers"))]
+    if WORKER_CONTAINER not in names:
+        return ""
+    return f"{HERE}.spec.containers[{names.index(WORKER_CONTAINER)}]{field.removeprefix('spec.workers')}"
+
+
+def value_problems(path: str, limit: FieldLimit, value: Any, by: str) -> Iterator[Problem]:
+    """How a value that is there breaks a limit."""
+    if limit.allowed and not any(fnmatchcase(in_words(value), each) for each in limit.allowed):
         rule = f"must be {' or '.join(limit.allowed)} {by}"
-        yield Problem(
-            limit.field, rule, shown(value), "choose one of these" if len(limit.allowed) > 1 else "write that"
-        )
-    yield from bound_problems(limit, value, by)
+        yield Problem(path, rule, shown(value), "choose one of these" if len(limit.allowed) > 1 else "write that")
+    yield from bound_problems(path, limit, value, by)
 
 
-def bound_problems(limit: FieldLimit, value: Any, by: str) -> Iterator[Problem]:
+def in_words(value: Any) -> str:
+    """A value as text, to be compared with what a limit allows: true and false as YAML has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def bound_problems(path: str, limit: FieldLimit, value: Any, by: str) -> Iterator[Problem]:
     """How a value is outside of what a limit allows."""
     bounds = (("least", limit.minimum, "more", 1), ("most", limit.maximum, "less", -1))
     for word, bound, way, sign in bounds:
@@ -118,9 +173,9 @@ def bound_problems(limit: FieldLimit, value: Any, by: str) -> Iterator[Problem]:
             continue
         number = number_of(value)
         if number is None:
-            yield Problem(limit.field, f"must be a number {by}", shown(value), "write a number")
+            yield Problem(path, f"must be a number {by}", shown(value), "write a number")
         elif sign * (number - amount(bound)) < 0:
-            yield Problem(limit.field, f"must be at {word} {bound} {by}", shown(value), f"set {bound} or {way}")
+            yield Problem(path, f"must be at {word} {bound} {by}", shown(value), f"set {bound} or {way}")
 
 
 def number_of(value: Any) -> Decimal | None:
@@ -128,9 +183,10 @@ def number_of(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return amount(str(value))
+        number = amount(str(value))
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None
 
 
 def value_at(document: Any, location: Location) -> Any:
@@ -153,7 +209,7 @@ def resolved(job: DLTrainJob) -> DLTrainJob:
     filled = {
         "image": workers.image or given.image,
         "resources": filled_resources(workers.resources, given.resources),
-        "template": overlay(profile_template(given), workers.template),
+        "template": combined(profile_template(given), workers.template),
     }
     changes = {
         "workers": workers.model_copy(update=filled),
@@ -187,7 +243,7 @@ def filled_resources(job: Resources, profile: Resources) -> Resources:
 
 def filled_scheduling(job: Scheduling, profile: Scheduling) -> Scheduling:
     """What a job says to the scheduler, and its profile's of what it leaves open."""
-    said = {name: value for name, value in job if value is not None}
+    said = {name: value for name, value in job if value not in (None, ())}
     return profile.model_copy(update=said)
 
 
@@ -205,4 +261,4 @@ def profile_template(spec: ProfileSpec) -> dict[str, Any]:
         pod["containers"] = [{"name": WORKER_CONTAINER, "env": variables}]
     if spec.shared_memory is not None:
         pod["volumes"] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": spec.shared_memory}}]
-    return overlay(spec.template, {"spec": pod} if pod else {})
+    return combined(spec.template, {"spec": pod} if pod else {})

@@ -7,10 +7,20 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from dltrain.api.profile import HostPath, Permissions, ProfileSpec
+from dltrain.api.wording import shown
 from dltrain.errors import Problem
-from dltrain.names import WORKER_CONTAINER
-from dltrain.overlay import overlay
-from dltrain.pod_security import CONTAINER_LISTS, Finding, entries, exceeds, findings, host_paths, mapping
+from dltrain.names import OPERATOR_VOLUMES, SOURCE_VOLUME, WORKER_CONTAINER
+from dltrain.overlay import are_entries, overlay
+from dltrain.pod_security import (
+    CONTAINER_LISTS,
+    Finding,
+    entries,
+    exceeds,
+    findings,
+    host_paths,
+    mapping,
+    owned_findings,
+)
 
 USER_ID: Final = 1000
 """The user and group of everything in a worker pod."""
@@ -47,12 +57,32 @@ def template_problems(template: Mapping[str, Any], profile: ProfileSpec | None) 
         profile: the job's profile; without one a job may do nothing that the level restricted forbids.
     """
     given = profile or ProfileSpec()
-    allow, pod = given.allow, overlay(BARE, template)
-    lifted = [finding for finding in findings(pod) if exceeds(finding.needs, allow.pod_security)]
-    problems = [security_problem(finding, pod, template, allow) for finding in lifted]
+    allow, alone, whole = given.allow, overlay(BARE, template), overlay(BARE, combined(given.template, template))
+    lifted = [(finding, alone) for finding in findings(alone)]
+    lifted += [(finding, whole) for finding in brought(given.template, whole)]
+    problems = [
+        security_problem(finding, pod, template, allow)
+        for finding, pod in lifted
+        if exceeds(finding.needs, allow.pod_security)
+    ]
     if allow.pod_security != "privileged":
-        problems += [*host_path_problems(template, allow), *touching(template, given)]
+        problems += [*host_path_problems(template, given), *touching(template, given)]
     return sorted(set(problems), key=lambda problem: (problem.path, problem.rule))
+
+
+def combined(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two templates as one: it does to a pod what both do, one after the other."""
+    return overlay(below, over, keep_nulls=True)
+
+
+def brought(below: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is found of a pod that its profile's template does not bring about by itself.
+
+    A job's template can lift what it does not name: by null, or in a container that has from its pod what it does not
+    say itself.
+    """
+    known = set(owned_findings(overlay(BARE, below)))
+    yield from (finding for owner, finding in owned_findings(pod) if (owner, finding) not in known)
 
 
 def security_problem(
@@ -76,17 +106,37 @@ def in_template(path: str, pod: Mapping[str, Any], template: Mapping[str, Any]) 
     return f"{head}[{names.index(name) if name in names else number}]{below}"
 
 
-def host_path_problems(template: Mapping[str, Any], allow: Permissions) -> Iterator[Problem]:
+def host_path_problems(template: Mapping[str, Any], profile: ProfileSpec) -> Iterator[Problem]:
     """The folders of nodes that a template mounts and may not, or may read only."""
     for place, name, path in host_paths(template):
-        allowed = permitted(path, allow.host_paths)
+        allowed = permitted(path, profile.allow.host_paths)
         if allowed is None:
             remedy = "mount a claim, or use a DLTrainProfile whose allow.hostPaths has it"
             yield Problem(
                 f"{HERE}.spec.volumes[{place}].hostPath.path", "must not be a folder of the node", f'"{path}"', remedy
             )
         elif not allowed.writable:
-            yield from written(template, {name}, f"for its DLTrainProfile does not allow to write to {allowed.path}")
+            why = f"for its DLTrainProfile does not allow to write to {allowed.path}"
+            yield from written(template, {name}, why)
+            if is_written(name, profile.template):
+                rule = "must not be a volume of the operator or one that the DLTrainProfile mounts to write"
+                yield Problem(
+                    f"{HERE}.spec.volumes[{place}].name", f"{rule}, {why}", f'"{name}"', "give it another name"
+                )
+
+
+def is_written(volume: str, below: Mapping[str, Any]) -> bool:
+    """Whether the operator, or the template of a profile, mounts a volume of that name to write to it.
+
+    Every name of the operator's counts: what is mounted read-only today may not be tomorrow.
+    """
+    mounts = (mount for _, _, container in containers(below) for mount in entries(container.get("volumeMounts")))
+    return (
+        volume in OPERATOR_VOLUMES
+        or volume == SOURCE_VOLUME
+        or volume.startswith(f"{SOURCE_VOLUME}-")
+        or any(mount.get("name") == volume and mount.get("readOnly") is not True for mount in mounts)
+    )
 
 
 def permitted(path: str, allowed: tuple[HostPath, ...]) -> HostPath | None:
@@ -108,19 +158,45 @@ def written(template: Mapping[str, Any], volumes: set[str], why: str) -> Iterato
 
 
 def touching(template: Mapping[str, Any], profile: ProfileSpec) -> Iterator[Problem]:
-    """What a template does to containers and folders of nodes that are its profile's and not its own."""
-    theirs = {container.get("name") for _, _, container in containers(profile.template)} - {WORKER_CONTAINER}
+    """What a template does to containers, volumes and folders of nodes that are its profile's and not its own."""
+    yield from removing(template, profile.template)
+    theirs = [each for _, _, each in containers(profile.template) if each.get("name") != WORKER_CONTAINER]
+    names = {container.get("name") for container in theirs}
     for kind, place, container in containers(template):
-        if container.get("name") in theirs:
+        if container.get("name") in names:
             rule = "must not be a container of the DLTrainProfile"
             yield Problem(
                 f"{HERE}.spec.{kind}[{place}].name",
                 rule,
-                f'"{container["name"]}"',
+                f'"{container.get("name")}"',
                 "give it another name, or remove it",
             )
+    uses = [use for each in theirs for kind in ("volumeMounts", "volumeDevices") for use in entries(each.get(kind))]
+    mounted = {use.get("name") for use in uses}
+    for place, volume in enumerate(entries(mapping(template.get("spec")).get("volumes"))):
+        if volume.get("name") in mounted:  # of whatever kind: its container may run what it finds there
+            rule = "must not be a volume that a container of the DLTrainProfile mounts"
+            path = f"{HERE}.spec.volumes[{place}].name"
+            yield Problem(path, rule, f'"{volume.get("name")}"', "give it another name")
     folders = {name for _, name, _ in host_paths(profile.template)}
     yield from written(template, folders, "for the volume is a folder of the node")
+
+
+def removing(template: Mapping[str, Any], below: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a template removes of the containers and volumes of its profile, which entries of a list never do."""
+    theirs, spec = mapping(below.get("spec")), template.get("spec", {})
+    if theirs and not isinstance(spec, Mapping):
+        rule = "must be a mapping, for the DLTrainProfile has a spec"
+        yield Problem(f"{HERE}.spec", rule, written_as(spec), "write a mapping, or remove it")
+    for kind in (*CONTAINER_LISTS, "volumes"):
+        if theirs.get(kind) and kind in mapping(spec) and not are_entries(spec[kind]):
+            rule = "must be a list, for the DLTrainProfile has entries in it"
+            yield Problem(f"{HERE}.spec.{kind}", rule, written_as(spec[kind]), "write a list, or remove it")
+
+
+def written_as(value: Any) -> str:
+    """A value as `shown` has it, and null, which is meant here and not absent."""
+    return "null" if value is None else shown(value)
 
 
 def containers(template: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:

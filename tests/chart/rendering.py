@@ -27,14 +27,15 @@ def program(name: str) -> Path:
     return path
 
 
-def render(values: Mapping[str, Any] | None = None, *files: str) -> str:
+def render(values: Mapping[str, Any] | None = None, *files: str, namespace: str = SYSTEM) -> str:
     """What `helm template` prints for some values.
 
     Args:
         values: given as a file on standard input, above the others.
         files: of values, in the chart's folder.
+        namespace: the release's.
     """
-    command: list[str | Path] = [program("helm"), "template", "dltrain", CHART, "--namespace", SYSTEM]
+    command: list[str | Path] = [program("helm"), "template", "dltrain", CHART, "--namespace", namespace]
     command += [f"--values={CHART / file}" for file in files]
     done = subprocess.run(
         [*command, "--values=-"], input=json.dumps(values or {}), capture_output=True, text=True, check=False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -46,6 +48,11 @@ VISIBLE: Final = Decimal("0.925")
 """Of an instance's memory: what Karpenter counts on."""
 PAGE: Final = 2 * 2**20
 RESERVING: Final = re.compile(r"sysctl -w vm\.nr_hugepages=(\d+)")
+NODE_CLASSES: Final = {
+    each["metadata"]["name"]: each
+    for each in objects((AWS / "karpenter.yaml").read_text())
+    if each["kind"] == "EC2NodeClass"
+}
 TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -59,6 +66,18 @@ def types(pool: dict[str, Any]) -> list[str] | None:
     """The instance types that a NodePool names; None where it takes families."""
     requirements = pool["spec"]["template"]["spec"]["requirements"]
     return next((each["values"] for each in requirements if each["key"] == INSTANCE), None)
+
+
+def reserved(node_class: dict[str, Any], gigabytes: int, folder: Path) -> Decimal:
+    """The bytes that the script of a node class takes for huge pages on a machine with so much memory."""
+    text = node_class["spec"]["userData"]
+    (script,) = re.findall(r"^#!/bin/bash\n(.*)^--BOUNDARY--", text, re.DOTALL | re.MULTILINE)
+    told = folder / "meminfo"
+    told.write_text(f"MemTotal:       {int(gigabytes * 2**20 * VISIBLE)} kB\nMemFree:        1 kB\n")
+    pretended = 'sysctl() { echo "sysctl $*"; }\n' + script.replace("/proc/meminfo", str(told))
+    done = subprocess.run(["bash", "-e"], input=pretended, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return Decimal(sum(map(int, RESERVING.findall(done.stdout)))) * PAGE
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,9 +154,27 @@ def test_karpenter_knows_of_the_huge_pages_that_its_nodes_reserve() -> None:
     assert (chosen["key"], sorted(chosen["values"])) == (INSTANCE, sorted(asking))
     (told,) = overlay["spec"]["capacity"].values()
     assert {limits(name)[HUGE_PAGES] for name in asking} == {told}
-    for node_class in (each for each in manifests if each["kind"] == "EC2NodeClass"):
+    for node_class in NODE_CLASSES.values():
         (pages,) = RESERVING.findall(node_class["spec"]["userData"])
         assert int(pages) * PAGE == amount(told)
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool["metadata"]["name"])
+def test_a_profile_fits_its_instance_beside_the_huge_pages_of_the_node_class(
+    pool: dict[str, Any], tmp_path: Path
+) -> None:
+    node_class = NODE_CLASSES[pool["spec"]["template"]["spec"]["nodeClassRef"]["name"]]
+    for name in types(pool) or NAMES:
+        asked, gigabytes = limits(name), HARDWARE[name][1]
+        pages = reserved(node_class, gigabytes, tmp_path)
+        assert amount(asked.get(HUGE_PAGES, 0)) in {0, pages}, name
+        assert amount(asked["memory"]) < amount(f"{gigabytes}Gi") * VISIBLE - pages - amount("2Gi"), name
+
+
+@pytest.mark.parametrize("node_class", NODE_CLASSES.values(), ids=NODE_CLASSES)
+def test_machines_too_small_for_efa_keep_their_memory(node_class: dict[str, Any], tmp_path: Path) -> None:
+    taken = {gigabytes: reserved(node_class, gigabytes, tmp_path) for gigabytes in (16, 32, 64, 128, 192)}
+    assert taken == {16: 0, 32: 0, 64: 0, 128: 2560 * PAGE, 192: 2560 * PAGE}
 
 
 def test_the_efa_plugin_that_eksctl_installs_runs_on_gpu_nodes_once_it_is_patched() -> None:

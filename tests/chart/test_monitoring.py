@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dltrain_operator.metrics import Metrics
-from tests.chart.alerts import CASES, unit_test
+from tests.chart.alerts import BESIDE_EACH_OTHER, CASES, Case, quiet_test, unit_test
 from tests.chart.rendering import CHART, ROOT, named, objects, one, program, render
 
 RULES_FILE = CHART / "files" / "rules-prometheus.yaml"
@@ -52,12 +52,32 @@ def without_texts() -> dict[str, Any]:
     return rules
 
 
+def passes(test: dict[str, Any], folder: Path) -> None:
+    """Have promtool try the rules."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(without_texts()))
+    (folder / "test.yaml").write_text(yaml.safe_dump(test))
+    done = promtool("test", "rules", folder / "test.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_fires_and_stops(alert: str, tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(without_texts()))
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump(unit_test(alert, ALERTS[alert], "rules.yaml")))
-    done = promtool("test", "rules", tmp_path / "test.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
+    passes(unit_test(alert, CASES[alert], ALERTS[alert], "rules.yaml"), tmp_path)
+
+
+@pytest.mark.parametrize(("alert", "case"), BESIDE_EACH_OTHER.values(), ids=BESIDE_EACH_OTHER)
+def test_an_alert_tells_installations_apart(alert: str, case: Case, tmp_path: Path) -> None:
+    passes(unit_test(alert, case, ALERTS[alert], "rules.yaml"), tmp_path)
+
+
+def test_two_installations_that_are_well_are_counted_together_and_alert_nobody(tmp_path: Path) -> None:
+    passes(quiet_test(ALERTS, "rules.yaml"), tmp_path)
+
+
+def test_dashboards_tell_installations_apart() -> None:
+    asked = dict(queries())
+    assert asked["operator: Leaders"] == "sum by (namespace) (dltrain_leader)"
+    assert asked["fleet: Jobs by phase"] == "sum by (phase) (max by (namespace, phase) (dltrain_jobs))"
 
 
 def queries() -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ def test_the_web_page_of_the_chart_is_that_of_the_manifests() -> None:
     assert {name: without_metadata(chart[name]) for name in plain} == {
         name: without_metadata(each) for name, each in plain.items()
     }
-    assert chart.keys() - named(installed()).keys() == plain.keys()
+    assert chart.keys() - named(installed()).keys() == {*plain, f"NetworkPolicy/{SYSTEM}/dltrain-web-page"}
 
 
 def test_a_web_page_of_one_namespace_has_no_right_elsewhere() -> None:
@@ -62,6 +62,7 @@ def test_a_web_page_of_one_namespace_has_no_right_elsewhere() -> None:
     }
     assert sorted(found) == [
         f"Deployment/{SYSTEM}/dltrain-web-page",
+        f"NetworkPolicy/{SYSTEM}/dltrain-web-page",
         "Role/ml/dltrain-web-page",
         "RoleBinding/ml/dltrain-web-page",
         f"ServiceAccount/{SYSTEM}/dltrain-web-page",
@@ -136,8 +137,8 @@ def test_all_that_is_installed_has_the_common_labels_and_annotations() -> None:
 def test_an_operator_of_some_namespaces_may_elsewhere_read_profiles_only() -> None:
     found = named(installed(operator={"namespaces": ["ml", "research"]}, rbac={"userRoles": False}))
     assert sorted(name for name in found if "Role" in name) == [
-        "ClusterRole/dltrain-operator",
-        "ClusterRoleBinding/dltrain-operator",
+        "ClusterRole/dltrain-operator-dltrain-system",
+        "ClusterRoleBinding/dltrain-operator-dltrain-system",
         "Role/dltrain-system/dltrain-operator",
         "Role/ml/dltrain-operator-jobs",
         "Role/research/dltrain-operator-jobs",
@@ -146,9 +147,72 @@ def test_an_operator_of_some_namespaces_may_elsewhere_read_profiles_only() -> No
         "RoleBinding/research/dltrain-operator-jobs",
     ]
     everywhere = named(installed())["ClusterRole/dltrain-operator"]
-    beyond = found["ClusterRole/dltrain-operator"]["rules"]
+    beyond = found["ClusterRole/dltrain-operator-dltrain-system"]["rules"]
     assert [rule["resources"] for rule in beyond] == [["dltrainprofiles"]]
     assert [*found["Role/ml/dltrain-operator-jobs"]["rules"], *beyond] == everywhere["rules"]
+
+
+def test_two_releases_of_different_namespaces_share_no_object() -> None:
+    def release(namespace: str, **values: Any) -> dict[str, Manifest]:
+        return named(objects(render({**values, "webPage": {"enabled": True}}, namespace=namespace)))
+
+    first = release("team-a-system", operator={"namespaces": ["team-a"]})
+    other = {"crds": {"install": False}, "rbac": {"userRoles": False}}
+    second = release("team-b-system", operator={"namespaces": ["team-b"]}, **other)
+    assert sorted(first.keys() & second.keys()) == []
+    assert sorted(name for name in second if name.startswith("Cluster")) == [
+        "ClusterRole/dltrain-operator-team-b-system",
+        "ClusterRole/dltrain-web-page-team-b-system",
+        "ClusterRoleBinding/dltrain-operator-team-b-system",
+        "ClusterRoleBinding/dltrain-web-page-team-b-system",
+    ]
+    for kind in ("operator", "web-page"):
+        binding = second[f"ClusterRoleBinding/dltrain-{kind}-team-b-system"]
+        assert binding["roleRef"]["name"] == f"dltrain-{kind}-team-b-system"
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": f"dltrain-{kind}", "namespace": "team-b-system"}
+        ]
+    assert sorted(first.keys() & release("dltrain-system").keys()) == [
+        "ClusterRole/dltrain-edit",
+        "ClusterRole/dltrain-view",
+        "CustomResourceDefinition/dltrainjobs.dltrain.io",
+        "CustomResourceDefinition/dltrainprofiles.dltrain.io",
+    ]
+
+
+def test_drains_are_not_held_up_by_operators_that_are_not_ready() -> None:
+    selector = {"app.kubernetes.io/name": "dltrain", "app.kubernetes.io/component": "operator"}
+    assert one(installed(), "PodDisruptionBudget")["spec"] == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": selector},
+    }
+
+
+def pod_labels(manifest: Manifest) -> dict[str, str]:
+    """The labels of a Pod, or of a Deployment's."""
+    labels: dict[str, str] = manifest["spec"].get("template", manifest)["metadata"]["labels"]
+    return labels
+
+
+@pytest.mark.parametrize("ranges", [[], ["10.0.0.0/28"]], ids=["any address", "some addresses"])
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "dltrain-web-page"), ("Pod", "dltrain-test")])
+def test_web_page_and_test_reach_names_and_the_kubernetes_api_as_the_operator_does(
+    kind: str, name: str, ranges: list[str]
+) -> None:
+    found = named(objects(render({"webPage": {"enabled": True}, "networkPolicy": {"apiServer": ranges}})))
+    dns, server, _ = found[f"NetworkPolicy/{SYSTEM}/dltrain-operator"]["spec"]["egress"]
+    spec = found[f"NetworkPolicy/{SYSTEM}/{name}"]["spec"]
+    selector = spec["podSelector"]
+    assert spec == {"podSelector": selector, "policyTypes": ["Ingress", "Egress"], "egress": [dns, server]}
+    pods = {label: pod_labels(each) for label, each in found.items() if each["kind"] in {"Deployment", "Pod"}}
+    chosen = [label for label, labels in pods.items() if selector["matchLabels"].items() <= labels.items()]
+    assert chosen == [f"{kind}/{SYSTEM}/{name}"]
+
+
+def test_without_network_policies_there_is_none_of_anybody() -> None:
+    found = objects(render({"webPage": {"enabled": True}, "networkPolicy": {"enabled": False}}))
+    assert [key(each) for each in found if each["kind"] == "NetworkPolicy"] == []
 
 
 def environment(**values: Any) -> dict[str, str]:
@@ -208,3 +272,30 @@ def test_the_job_of_helm_test_is_a_valid_one() -> None:
     config = named(objects(render(EVERYTHING)))[f"ConfigMap/{SYSTEM}/dltrain-test"]
     job = parse_job(yaml.safe_load(config["data"]["job.yaml"]))
     assert (job.namespace, job.spec.workers.replicas, job.spec.workers.world_size) == ("ml", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "template"),
+    [
+        pytest.param({}, {}, id="nothing to pull with"),
+        pytest.param(
+            {"imagePullSecrets": ["pull"]}, {"spec": {"imagePullSecrets": [{"name": "pull"}]}}, id="the release's"
+        ),
+        pytest.param(
+            {
+                "imagePullSecrets": ["pull"],
+                "test": {"jobTemplate": {"spec": {"nodeSelector": {"a": "b"}, "imagePullSecrets": [{"name": "own"}]}}},
+            },
+            {"spec": {"nodeSelector": {"a": "b"}, "imagePullSecrets": [{"name": "own"}, {"name": "pull"}]}},
+            id="beside the template's",
+        ),
+        pytest.param(
+            {"imagePullSecrets": ["pull"], "test": {"namespace": "ml"}}, {}, id="another namespace has other Secrets"
+        ),
+    ],
+)
+def test_the_workers_of_helm_test_pull_with_the_secrets_of_the_release(
+    values: dict[str, Any], template: dict[str, Any]
+) -> None:
+    config = named(objects(render(values)))[f"ConfigMap/{SYSTEM}/dltrain-test"]
+    assert parse_job(yaml.safe_load(config["data"]["job.yaml"])).spec.workers.template == template

@@ -6,13 +6,13 @@ import logging
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from dltrain.api.progress import Progress, Shares
-from dltrain.api.status import JobStatus, Restarts
+from dltrain.api.status import FailureReason, JobStatus, Restarts
 from dltrain_operator.goodput import Account, Goodput, advanced, held_gpus
 from dltrain_operator.lag import WatchLag
 from dltrain_operator.logs import JsonFormatter, current_job
@@ -94,6 +94,13 @@ def test_an_outcome_is_counted_once_with_its_reason() -> None:
     assert value(registry, "dltrain_jobs_finished_total", outcome="succeeded", reason="Completed") == 1
     assert value(registry, "dltrain_jobs_created_total") == 0
     assert value(registry, "dltrain_job_latency_seconds_sum", milestone="complete") == 90
+
+
+def test_every_end_that_a_job_can_come_to_is_counted_from_0_on() -> None:
+    """A series that begins with 1 is no increase to Prometheus."""
+    told = re.findall(r"^dltrain_jobs_finished_total(\{.*\}) (\S+)$", Metrics().page().decode(), re.MULTILINE)
+    ends = [("succeeded", "Completed"), *(("failed", reason) for reason in get_args(FailureReason))]
+    assert dict(told) == {f'{{outcome="{outcome}",reason="{reason}"}}': "0.0" for outcome, reason in ends}
 
 
 def test_restarts_are_counted_by_class() -> None:

@@ -40,6 +40,7 @@ PARTIES = [
     pod("notebook", "ml", "10.0.0.5"),
     pod("operator", SYSTEM, "10.0.0.6"),
     pod("dns", "kube-system", "10.0.0.7"),
+    pod("store", "storage", "10.0.0.8"),
     Party("s3", "52.1.2.3"),
     Party("database", "10.20.0.9"),
     Party("pod identity", "169.254.170.23"),
@@ -99,6 +100,12 @@ def test_every_pair_at_every_port(source: Party) -> None:
 
 
 ENDPOINT = {"name": "AWS_ENDPOINT_URL", "value": "http://minio.storage:9000"}
+
+
+def stored(endpoint: str) -> Policy:
+    """The policy of a job with a store of its own."""
+    storage = {"uri": "s3://models/a", "s3": {"endpoint": endpoint, "secretName": "keys"}}
+    return policy("a", "ml", **pipeline(storage=storage))
 
 
 @pytest.mark.parametrize(
@@ -167,3 +174,47 @@ def test_an_endpoint_that_is_no_address_opens_nothing(url: str | None) -> None:
     assert policy("a", "ml", **pipeline("s3://bucket/x", workers=workers)) == policy(
         "a", "ml", **pipeline("s3://bucket/x")
     )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "namespace"),
+    [
+        pytest.param("http://rgw.rook-ceph.svc", "rook-ceph", id="a Service"),
+        pytest.param("https://minio.storage.svc:9000", "storage", id="with a port"),
+        pytest.param("http://rgw.rook-ceph.svc.cluster.local:80", "rook-ceph", id="its whole name"),
+        pytest.param("http://rgw.rook-ceph.svc.cluster.local.", "rook-ceph", id="with the root's dot"),
+        pytest.param("http://rgw.rook-ceph.svc.example.org", "rook-ceph", id="a cluster of another domain"),
+        pytest.param("http://minio-0.minio.storage.svc", "storage", id="one pod of a StatefulSet"),
+        pytest.param("http://minio.storage", None, id="may be a name of the internet"),
+        pytest.param("https://s3.example.org", None, id="elsewhere"),
+        pytest.param("http://storage.svc", None, id="no Service's name"),
+        pytest.param("http://10.0.0.8:9000", None, id="an address"),
+        pytest.param("http://minio.-x-.svc", None, id="no namespace's name"),
+    ],
+)
+def test_a_store_behind_a_service_is_reached_at_the_port_of_its_pods(endpoint: str, namespace: str | None) -> None:
+    opened = [
+        rule["to"]
+        for rule in stored(endpoint)["spec"]["egress"]
+        if "ports" not in rule and "podSelector" not in rule["to"][0]
+    ]
+    labels = {"kubernetes.io/metadata.name": namespace}
+    assert opened == ([[{"namespaceSelector": {"matchLabels": labels}}]] if namespace else [])
+
+
+def test_behind_a_service_every_port_is_open_in_its_namespace_and_no_other() -> None:
+    given = stored("https://minio.storage.svc")
+    reached = {
+        (target.name, name)
+        for target in PARTIES
+        for name in ("minio", "postgres")
+        if allowed([given], BY_NAME["a-0"], target, PORTS[name]) and target.name not in OWN["a-0"]
+    }
+    assert reached == {("store", "minio"), ("store", "postgres")}
+
+
+def test_a_store_that_the_environment_names_is_reached_behind_its_service_too() -> None:
+    env = [{"name": "AWS_ENDPOINT_URL_S3", "value": "http://rgw.storage.svc"}]
+    workers = {"template": {"spec": {"containers": [{"name": "worker", "env": env}]}}}
+    given = policy("a", "ml", **pipeline("s3://bucket/x", workers=workers))
+    assert allowed([given], BY_NAME["a-0"], BY_NAME["store"], PORTS["minio"])

@@ -13,7 +13,10 @@ from tests.sdk.fields import NAMES, some
 GPU: Final = "nvidia.com/gpu"
 AMOUNTS: Final = some(**{"cpu": st.integers(1, 64), "memory": st.sampled_from(["8Gi", "64Gi"]), GPU: st.integers(0, 8)})
 SCHEDULING: Final = some(
-    priorityClassName=NAMES, topologyKey=st.sampled_from(["topology.kubernetes.io/zone", "rack"]), queueName=NAMES
+    priorityClassName=NAMES,
+    topologyKey=st.sampled_from(["topology.kubernetes.io/zone", "rack"]),
+    queueName=NAMES,
+    sharedClaims=st.lists(st.builds(lambda name: {"name": name, "claim": name}, NAMES), max_size=1),
 )
 LEVELS: Final = st.sampled_from(["restricted", "baseline", "privileged"])
 SPECS: Final = some(

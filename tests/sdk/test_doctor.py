@@ -11,9 +11,12 @@ import yaml
 from dltrain.api.crd import custom_resource_definition
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import parse_job
+from dltrain.api.parse_profile import parse_profile
 from dltrain.doctor.examine import examine
 from dltrain.doctor.finding import Finding
 from dltrain.doctor.look import LISTS, OPERATORS, RIGHTS, Facts, Unknown
+from dltrain.plan import profile_lines
+from dltrain.resolution import resolved, settled
 from tests.apiserver import ApiServer
 from tests.sdk.clusters import HEALTHY, named
 
@@ -249,6 +252,18 @@ def on_profile(name: str) -> DLTrainJob:
             "spec": {"command": ["x"], "profile": name},
         }
     )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [{"spec": None}, {"spec": {"containers": None}}, {"spec": {"containers": [{"name": "worker", "env": None}]}}],
+)
+def test_what_a_template_removes_with_null_is_not_looked_into(template: dict[str, Any]) -> None:
+    spec = {"command": ["x"], "profile": "p", "workers": {"template": template}}
+    profile = parse_profile({"metadata": {"name": "p"}, "spec": {"image": "reg/a"}})
+    job = resolved(settled(parse_job({"metadata": {"name": "a"}, "spec": spec}), profile))
+    assert found(HEALTHY, job, "fail") == ['fail profile: spec.profile: must name a DLTrainProfile (got "p")']
+    assert profile_lines(job) == [("Profile", "p"), ("Image", "reg/a"), ("Placed on", "any node")]
 
 
 def test_a_profile_that_is_not_there_is_named() -> None:

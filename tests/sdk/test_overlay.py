@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dltrain.overlay import overlay
@@ -51,6 +51,16 @@ def test_overlay(base: dict[str, Any], over: dict[str, Any], result: dict[str, A
     assert overlay(base, over) == result
 
 
+def test_a_patch_of_patches_still_removes_what_either_removes() -> None:
+    first = {"a": None, "b": {"c": 1, "d": 2}, "containers": [{"name": "worker", "tty": None, "image": "x"}]}
+    second = {"b": {"c": None}, "containers": [{"name": "worker", "image": None}, {"name": "side", "tty": None}]}
+    assert overlay(first, second, keep_nulls=True) == {
+        "a": None,
+        "b": {"c": None, "d": 2},
+        "containers": [{"name": "worker", "tty": None, "image": None}, {"name": "side", "tty": None}],
+    }
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
@@ -70,3 +80,30 @@ def test_laying_the_same_over_it_again_changes_nothing(base: dict[str, Any], ove
 @given(base=OBJECTS)
 def test_laying_nothing_over_it_changes_nothing(base: dict[str, Any]) -> None:
     assert overlay(base, {}) == base
+
+
+TREES = st.recursive(
+    st.none() | st.integers(0, 3),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
+    max_leaves=8,
+)
+PATCHES = st.dictionaries(st.sampled_from(["a", "b", "c"]), TREES, max_size=3)
+
+
+@given(patch=PATCHES, base=PATCHES, over=PATCHES)
+def test_two_patches_made_one_are_the_two_one_after_the_other(
+    patch: dict[str, Any], base: dict[str, Any], over: dict[str, Any]
+) -> None:
+    """But where the second says something below a field that the first makes no mapping."""
+    assume(not covers(patch, over))
+    plain = overlay({}, base)
+    assert overlay(plain, overlay(patch, over, keep_nulls=True)) == overlay(overlay(plain, patch), over)
+
+
+def covers(first: Any, second: Any) -> bool:
+    """Whether the second has a mapping where the first has something else."""
+    if not isinstance(second, dict):
+        return False
+    if not isinstance(first, dict):
+        return True
+    return any(covers(first[name], value) for name, value in second.items() if name in first)

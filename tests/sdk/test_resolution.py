@@ -13,7 +13,7 @@ from dltrain.api.parse_profile import parse_profile
 from dltrain.api.profile import DLTrainProfile
 from dltrain.errors import SpecError
 from dltrain.resolution import MissingProfileError, choose, resolved, settled
-from tests.sdk.builders import job
+from tests.sdk.builders import PIPELINE, job
 from tests.sdk.profile_strategies import PROFILES, TEMPLATES
 from tests.sdk.strategies import JOBS
 
@@ -101,7 +101,11 @@ FULL = profile(
     environment={"NCCL_DEBUG": "WARN", "FI_PROVIDER": "efa"},
     sharedMemory="16Gi",
     storage={"claimName": "models"},
-    scheduling={"topologyKey": "rack", "priorityClassName": "high"},
+    scheduling={
+        "topologyKey": "rack",
+        "priorityClassName": "high",
+        "sharedClaims": [{"name": "fabric", "claim": "fabric"}],
+    },
     template={"metadata": {"annotations": {"a": "b"}}, "spec": {"serviceAccountName": "trainer"}},
 )
 
@@ -130,7 +134,7 @@ def test_a_job_that_says_nothing_gets_all_of_its_profile() -> None:
     }
     assert spec.workers.slots == 8
     assert spec.storage is not None
-    assert (spec.storage.claim_name, spec.scheduling.topology_key) == ("models", "rack")
+    assert (spec.storage.claim_name, spec.scheduling) == ("models", FULL.spec.scheduling)
     assert outcome(FULL).status.profile is not None
     assert outcome(FULL).status.profile.generation == 3  # type: ignore[union-attr]  # it is set
 
@@ -154,7 +158,7 @@ def test_what_a_job_says_itself_stays() -> None:
     ]
     assert spec.storage is not None
     assert spec.storage.claim_name == "own"
-    assert spec.scheduling.to_dict() == {"topologyKey": "zone", "priorityClassName": "high", "sharedClaims": []}
+    assert spec.scheduling.to_dict() == {**FULL.spec.scheduling.to_dict(), "topologyKey": "zone"}
 
 
 @quick
@@ -172,7 +176,7 @@ def fields(job: DLTrainJob) -> dict[str, Any]:
     said |= {f"request {name}": value for name, value in workers.resources.requests.items()}
     selector = workers.template.get("spec", {}).get("nodeSelector", {})
     said |= {f"label {name}": value for name, value in selector.items()}
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in said.items() if value not in (None, [])}
 
 
 @quick
@@ -243,6 +247,18 @@ def test_the_outcome_depends_on_the_status_alone_and_twice_is_once(
             'spec.backend: must be a number by DLTrainProfile p (got "horovod"); write a number',
             id="a bound of a word",
         ),
+        pytest.param(
+            {"field": "spec.runPolicy.suspend", "allowed": ["true"]},
+            {},
+            "spec.runPolicy.suspend: must be true by DLTrainProfile p (got false); write that",
+            id="a word for false",
+        ),
+        pytest.param(
+            {"field": "spec.workers.image", "maximum": 1},
+            {"workers": {"image": "NaN"}},
+            'spec.workers.image: must be a number by DLTrainProfile p (got "NaN"); write a number',
+            id="a bound of what is not a number by name",
+        ),
     ],
 )
 def test_a_job_that_breaks_a_limit_is_refused(limit: dict[str, Any], spec: dict[str, Any], problem: str) -> None:
@@ -259,6 +275,9 @@ def test_a_job_that_breaks_a_limit_is_refused(limit: dict[str, Any], spec: dict[
             {"field": "spec.workers.image", "allowed": ["a:*", "b:1"]}, {"workers": {"image": "a:7"}}, id="one of two"
         ),
         pytest.param({"field": "spec.workers.resources.limits.memory", "maximum": "1Gi"}, {}, id="what is not there"),
+        pytest.param(
+            {"field": "spec.runPolicy.suspend", "allowed": ["true"]}, {"runPolicy": {"suspend": True}}, id="true"
+        ),
     ],
 )
 def test_a_job_within_the_limits_is_taken(limit: dict[str, Any], spec: dict[str, Any]) -> None:
@@ -270,6 +289,75 @@ def test_limits_are_checked_after_the_profile_is_laid_under_the_job() -> None:
         resources={"limits": {GPU: 8}}, limits=[{"field": f"spec.workers.resources.limits[{GPU}]", "maximum": 4}]
     )
     assert len(said(given)) == 1
+
+
+TEMPLATE = "spec.workers.template"
+
+
+def worker(**fields: Any) -> dict[str, Any]:
+    """The workers of a job whose template says something of their container."""
+    return {"template": {"spec": {"containers": [{"name": "side", "image": "x"}, {"name": "worker", **fields}]}}}
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "problem"),
+    [
+        pytest.param(
+            {"field": "spec.workers.image", "allowed": ["registry.example.com/*"]},
+            {"image": "registry.example.com/a", **worker(image="other.example.com/a")},
+            f"{TEMPLATE}.spec.containers[1].image: must be registry.example.com/* by DLTrainProfile p "
+            '(got "other.example.com/a"); write that',
+            id="an image",
+        ),
+        pytest.param(
+            {"field": f"spec.workers.resources.limits[{GPU}]", "maximum": 4},
+            {"resources": {"limits": {GPU: 1}}, **worker(resources={"limits": {GPU: "8"}})},
+            f"{TEMPLATE}.spec.containers[1].resources.limits[{GPU}]: must be at most 4 by DLTrainProfile p "
+            '(got "8"); set 4 or less',
+            id="GPUs",
+        ),
+        pytest.param(
+            {"field": "spec.workers.resources.limits.memory", "required": True},
+            {"resources": {"limits": {"memory": "1Gi"}}, **worker(resources={"limits": None})},
+            f"{TEMPLATE}.spec.containers[1].resources.limits.memory: is required by DLTrainProfile p; add it",
+            id="limits that it removes",
+        ),
+        pytest.param(
+            {"field": "spec.scheduling.priorityClassName", "allowed": ["low"]},
+            {"template": {"spec": {"priorityClassName": "high"}}},
+            f'{TEMPLATE}.spec.priorityClassName: must be low by DLTrainProfile p (got "high"); write that',
+            id="a priority",
+        ),
+        pytest.param(
+            {"field": "spec.scheduling.queueName", "allowed": ["small"]},
+            {"template": {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "large"}}}},
+            f"{TEMPLATE}.metadata.labels[kueue.x-k8s.io/queue-name]: must be small by DLTrainProfile p "
+            '(got "large"); write that',
+            id="a queue",
+        ),
+    ],
+)
+def test_a_template_is_no_way_around_a_limit(limit: dict[str, Any], workers: dict[str, Any], problem: str) -> None:
+    given = profile(limits=[limit], allow={"podSecurity": "privileged"}, environment={"A": "b"})
+    assert said(given, workers=workers) == [problem]
+
+
+def test_a_template_is_no_cover_for_a_field_that_breaks_a_limit() -> None:
+    given = profile(limits=[{"field": "spec.scheduling.priorityClassName", "allowed": ["low"]}])
+    workers = {"template": {"spec": {"priorityClassName": "low"}}}
+    assert said(given, workers=workers, scheduling={"priorityClassName": "high"}) == [
+        'spec.scheduling.priorityClassName: must be low by DLTrainProfile p (got "high"); write that'
+    ]
+
+
+def test_a_limit_of_replicas_holds_for_all_that_a_job_may_be_scaled_to() -> None:
+    given = profile(limits=[{"field": "spec.workers.replicas", "minimum": 2, "maximum": 8}])
+    spec: dict[str, Any] = {"workers": {"replicas": 4}, "pipeline": PIPELINE, "command": None}
+    assert said(given, **spec, elastic={"minReplicas": 1, "maxReplicas": 9}) == [
+        "spec.elastic.minReplicas: must be at least 2 by DLTrainProfile p (got 1); set 2 or more",
+        "spec.elastic.maxReplicas: must be at most 8 by DLTrainProfile p (got 9); set 8 or less",
+    ]
+    assert outcome(given, **spec, elastic={"minReplicas": 2, "maxReplicas": 8}).spec.workers.replicas == 4
 
 
 # ------------------------------------------------------------ pod templates

@@ -1,6 +1,12 @@
 {{/* The name of the operator's objects: fixed, for one operator serves a namespace, and its master key is found by name. */}}
 {{- define "dltrain.name" -}}dltrain-operator{{- end }}
 
+{{/* The name of an object that is in no namespace. Where an operator serves some namespaces only, others may be installed
+beside it: the release's namespace tells theirs apart. Takes: root, name. */}}
+{{- define "dltrain.clusterName" -}}
+{{ .name }}{{ with .root.Values.operator.namespaces }}-{{ $.root.Release.Namespace }}{{ end }}
+{{- end }}
+
 {{/* What selects the operator's pods; the same as in manifests/operator.yaml, and never more: selectors cannot change. */}}
 {{- define "dltrain.selector" -}}
 app.kubernetes.io/name: dltrain
@@ -42,6 +48,22 @@ annotations: {{- toYaml . | nindent 2 }}
 
 {{- define "dltrain.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "dltrain.name" .) }}
+{{- end }}
+
+{{/* Rules of a NetworkPolicy: names and the Kubernetes API. */}}
+{{- define "dltrain.clusterEgress" -}}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+- ports:
+    - {protocol: TCP, port: 443}
+    - {protocol: TCP, port: 6443}  # policies see the API server's own port, behind that of its Service
+  {{- with .Values.networkPolicy.apiServer }}
+  to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . }}}
+    {{- end }}
+  {{- end }}
 {{- end }}
 
 {{/* Where the job of `helm test` runs. */}}

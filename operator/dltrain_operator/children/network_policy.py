@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 """The variables of a worker that name another S3 service than AWS'."""
 POD_IDENTITY: Final = "169.254.170.23/32"
 """Where pods on EKS get their credentials from; the instance's own (169.254.169.254) stay out of reach."""
+SERVICE: Final = re.compile(r"[^.]+\.(?:[^.]+\.)*?(?P<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\.svc(?:\..*)?")
+"""The host name of a Service, or of a pod behind one: name.namespace.svc, whatever the cluster's domain."""
 
 
 def worker_network_policy(job: DLTrainJob, operator_namespace: str) -> Manifest:
@@ -30,7 +33,7 @@ def worker_network_policy(job: DLTrainJob, operator_namespace: str) -> Manifest:
         operator_namespace: where the operator runs, which observes the coordinator.
     """
     own_pods = {"podSelector": {"matchLabels": {names.JOB_LABEL: job.name}}}
-    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}}
+    operator = namespace_peer(operator_namespace)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -56,7 +59,11 @@ def service_rules(job: DLTrainJob) -> Iterator[Manifest]:
     """The way to what is kept elsewhere; a command's data is not declared, so HTTPS stays open to it."""
     if not job.spec.command and not any(map(is_remote, addresses(job))):
         return
-    yield {"ports": [{"port": port, "protocol": "TCP"} for port in sorted({HTTPS, *endpoint_ports(job)})]}
+    hosts = list(endpoints(job))
+    yield {"ports": [{"port": port, "protocol": "TCP"} for port in sorted({HTTPS, *(port for _, port in hosts)})]}
+    for namespace in sorted(filter(None, {namespace_of(host) for host, _ in hosts})):
+        # Policies see the port of the Service's pods, which only the Service knows.
+        yield {"to": [namespace_peer(namespace)]}
     yield address_rule(POD_IDENTITY, (80,))
 
 
@@ -76,25 +83,36 @@ def is_remote(address: str) -> bool:
     return bool(address) and not address.startswith(("file://", "pvc://", "/"))
 
 
-def endpoint_ports(job: DLTrainJob) -> Iterator[int]:
-    """The ports of the S3 services that the storage or the worker's variables name."""
+def endpoints(job: DLTrainJob) -> Iterator[tuple[str, int]]:
+    """Host and port of the S3 services that the storage or the worker's variables name."""
     if job.spec.storage is not None:
-        yield from port_of(job.spec.storage.bucket.endpoint)
+        yield from endpoint_of(job.spec.storage.bucket.endpoint)
     for container in entries(mapping(job.spec.workers.template.get("spec")).get("containers")):
         for variable in entries(container.get("env")):
             if variable.get("name") in ENDPOINTS:
-                yield from port_of(variable.get("value"))
+                yield from endpoint_of(variable.get("value"))
 
 
-def port_of(url: Any) -> Iterator[int]:
-    """The port of an address; none for what is no address."""
+def endpoint_of(url: Any) -> Iterator[tuple[str, int]]:
+    """Host and port of an address; none for what is no address."""
     try:
         parts = urlsplit(str(url))
         port = parts.port
     except ValueError:
         return
     if parts.hostname:
-        yield port or (80 if parts.scheme == "http" else HTTPS)
+        yield parts.hostname, port or (80 if parts.scheme == "http" else HTTPS)
+
+
+def namespace_of(host: str) -> str | None:
+    """The namespace of the Service that a host name means; None where it means none for sure."""
+    found = SERVICE.fullmatch(host)
+    return found["namespace"] if found else None
+
+
+def namespace_peer(namespace: str) -> Manifest:
+    """The pods of a namespace, by the label that the API server gives it."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
 
 
 def address_rule(cidr: str, ports: tuple[int, ...]) -> Manifest:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.names import SOURCE_VOLUME, STORAGE_VOLUME
 from dltrain.overlay import overlay
 from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
 from dltrain_operator.children.scheduling import avoiding, placement, queue_metadata
 from dltrain_operator.children.secret import identity_secret_name
 from dltrain_operator.children.storage import end_seconds, storage_variables, storage_volume
-
-STORAGE_VOLUME: Final = "storage"
-SOURCE_VOLUME: Final = "data-source"
-"""A name of our own: that of the claim may be longer than a volume's, and have dots."""
 
 
 @dataclass(frozen=True, slots=True)

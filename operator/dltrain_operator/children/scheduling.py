@@ -7,9 +7,10 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
+from dltrain.names import QUEUE_LABEL
 from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest
-from dltrain_operator.kueue import GROUP_LABEL, QUEUE_LABEL, TOTAL_ANNOTATION
+from dltrain_operator.kueue import GROUP_LABEL, TOTAL_ANNOTATION
 
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 

@@ -27,8 +27,8 @@ class RunPolicy(SpecModel):
     backoff_limit: Annotated[int, Field(ge=0, le=1000)] = 3
     """How often the ranks are started again after an error of their own; lost pods do not count."""
     lost_pods_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """How many worker pods may be lost within an hour. Default: 60, and 2 for each worker.
-    Those that a queue or a scheduler takes away for others do not count."""
+    """How many worker pods may be lost within an hour. Default: 60, and 2 for each worker, of an elastic job for each
+    of maxReplicas. Those that a queue or a scheduler takes away for others do not count."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """The longest the job may run, counted from startTime. Default: no limit.
     A suspension ends the count, and a resumed job begins it anew."""

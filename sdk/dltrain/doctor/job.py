@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.workers import GPU_RESOURCE, amount
@@ -24,8 +24,8 @@ def asked(job: DLTrainJob, resource: str) -> Decimal:
 
 def variables(job: DLTrainJob) -> Mapping[str, str]:
     """The plain variables of the worker container."""
-    containers: list[Mapping[str, Any]] = job.spec.workers.template.get("spec", {}).get("containers", [])
-    found = [one for each in containers if each.get("name") == WORKER_CONTAINER for one in each.get("env", ())]
+    containers = entries(mapping(job.spec.workers.template.get("spec")).get("containers"))
+    found = [one for each in containers if each.get("name") == WORKER_CONTAINER for one in entries(each.get("env"))]
     return {one["name"]: str(one.get("value", "")) for one in found}
 
 
