@@ -9,7 +9,7 @@ import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
@@ -224,7 +224,20 @@ def reader_pod(cluster: Cluster, job: DLTrainJob, claim: str, image: str) -> Ite
         with cluster.stream(pods, query, 130) as lines:
             await_running(lines)
         yield path
-    finally:
+    except BaseException:
+        with suppress(ClusterError):  # it tells less than what has happened already, and the pod's life is limited
+            remove(cluster, path)
+        raise
+    remove(cluster, path)
+
+
+def remove(cluster: Cluster, path: str) -> None:
+    """Delete a pod at once; one that has gone already is no error.
+
+    Raises:
+        ClusterError: it may not be deleted, or the server is away.
+    """
+    with suppress(NotFoundError):
         cluster.request("DELETE", path, body={"gracePeriodSeconds": 0})
 
 

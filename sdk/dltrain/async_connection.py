@@ -7,12 +7,16 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
+from kubernetes.client.rest import should_bypass_proxies
 
 from dltrain.access import ANSWER_SECONDS, CONNECT_SECONDS, Access, Signed, json_object
 from dltrain.effects import Request
+
+ATTEMPTS: Final = 3
+"""Times CONNECT_SECONDS is the time for all of a connection: a server may have several addresses, and a proxy."""
 
 
 class AsyncConnection:
@@ -69,14 +73,19 @@ class AsyncConnection:
     async def _sent(self, signed: Signed, patience: float | None) -> aiohttp.ClientResponse:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=trust(self._access), limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+            self._session = aiohttp.ClientSession(connector=connector)  # proxies of the environment: see way
         return await self._session.request(
             signed.method,
             signed.url,
             headers=signed.headers,
             data=None if signed.body is None else json.dumps(signed.body).encode(),
-            proxy=self._access.api.configuration.proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=patience),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=ATTEMPTS * CONNECT_SECONDS,  # with what a proxy is asked, which sock_connect leaves out
+                sock_connect=CONNECT_SECONDS,
+                sock_read=patience,
+            ),
+            **way(self._access),
         )
 
     @contextmanager
@@ -117,6 +126,19 @@ class AnswerStream:
                 yield line
         if rest:
             yield rest
+
+
+def way(to: Access) -> dict[str, Any]:
+    """How a server is reached, as aiohttp's options: through which proxy, if any, and by which name in its certificate.
+
+    The official configuration has the environment's proxies, too. Did aiohttp look there itself (trust_env), it would
+    whenever it is given no proxy, and undo a NO_PROXY that names a network: it knows names only.
+    """
+    settings = to.api.configuration
+    name = {"server_hostname": settings.tls_server_name or None}
+    if not settings.proxy or should_bypass_proxies(settings.host, settings.no_proxy or ""):
+        return name
+    return {**name, "proxy": settings.proxy, "proxy_headers": settings.proxy_headers}
 
 
 def trust(to: Access) -> ssl.SSLContext:

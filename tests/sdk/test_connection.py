@@ -97,8 +97,8 @@ def test_a_pod_uses_its_service_account(tmp_path: Path, monkeypatch: pytest.Monk
     assert (inside.server, inside.namespace) == ("https://10.0.0.1:443", "research")
 
 
-def certificate(folder: Path) -> bytes:
-    """A certificate that nobody has signed, DER."""
+def certificate(folder: Path, names: str = "IP:127.0.0.1") -> bytes:
+    """A certificate for some names that nobody has signed, DER; with its key it is in x.crt and x.key of the folder."""
     make = [
         "openssl",
         "req",
@@ -109,7 +109,7 @@ def certificate(folder: Path) -> bytes:
         "-subj",
         "/CN=x",
         "-addext",
-        "subjectAltName=IP:127.0.0.1",
+        f"subjectAltName={names}",
     ]
     files = ["-keyout", str(folder / "x.key"), "-out", str(folder / "x.crt")]
     subprocess.run([*make, *files], check=True, capture_output=True)

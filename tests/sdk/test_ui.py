@@ -19,7 +19,7 @@ from dltrain.client import Client
 from dltrain.effects import Request
 from dltrain.errors import ClusterError
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
-from dltrain.ui.server import application
+from dltrain.ui.server import RUNNER, application
 from tests.apiserver import ApiServer
 from tests.sdk.browser import PROGRAM, Page, browsing
 from tests.sdk.builders import condition, job
@@ -70,7 +70,7 @@ async def address(api_server: ApiServer, namespace: str) -> AsyncIterator[str]:
         return AsyncClient(namespace, kubeconfig=api_server.kubeconfig)
 
     app = application(connect, frozenset({"127.0.0.1"}), everywhere=False)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, **{**RUNNER, "shutdown_timeout": 0.1})
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

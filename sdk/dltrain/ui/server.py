@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ PING_SECONDS: Final = 15.0
 """Between two signs of life on a stream, so that proxies keep it open."""
 TAIL: Final = 500
 """Lines of output that a job's page starts with."""
+RUNNER: Final[Mapping[str, Any]] = {"handler_cancellation": True, "shutdown_timeout": 1.0}
+"""What aiohttp is told wherever it serves the page: a stream ends when its browser leaves, even one of a silent job.
+
+And a server that is to end waits no longer than that (seconds, twice) for streams, which never end by themselves.
+"""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONNECT: Final[web.AppKey[Callable[[], AsyncClient]]] = web.AppKey("connect", Callable[[], AsyncClient])  # type: ignore[arg-type]  # a callable is its own kind
 EVERYWHERE: Final = web.AppKey("everywhere", bool)
@@ -31,7 +37,7 @@ HOSTS: Final = web.AppKey("hosts", frozenset)
 
 
 def application(connect: Callable[[], AsyncClient], hosts: frozenset[str], *, everywhere: bool) -> web.Application:
-    """The page.
+    """The page, to be run with the settings of RUNNER.
 
     Args:
         connect: makes a client, which decides what is visible.
@@ -39,7 +45,7 @@ def application(connect: Callable[[], AsyncClient], hosts: frozenset[str], *, ev
         everywhere: whether the jobs of all namespaces are shown.
     """
     app = web.Application(middlewares=[guarded])
-    app[CONNECT], app[EVERYWHERE], app[HOSTS] = connect, everywhere, hosts
+    app[CONNECT], app[EVERYWHERE], app[HOSTS] = connect, everywhere, frozenset(map(in_header, hosts))
     app.add_routes(
         [
             web.get("/", page),
@@ -51,6 +57,14 @@ def application(connect: Callable[[], AsyncClient], hosts: frozenset[str], *, ev
         ]
     )
     return app
+
+
+def in_header(host: str) -> str:
+    """A name or an address as a Host header has it: an address of IPv6 in brackets, in its shortest form."""
+    try:
+        return f"[{IPv6Address(host.strip('[]'))}]"
+    except ValueError:
+        return host
 
 
 @web.middleware
@@ -158,7 +172,7 @@ async def streamed(
 
 
 async def ping(response: web.StreamResponse) -> None:
-    """Signs of life; also how a browser that has left is noticed."""
+    """Signs of life; also how a browser that has left without a word is noticed: the connection then counts as lost."""
     while True:
         await asyncio.sleep(PING_SECONDS)
         await response.write(b": alive\n\n")
