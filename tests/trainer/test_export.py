@@ -63,7 +63,7 @@ class Tied(nn.Module):
         self.third.weight = self.second.weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(self.third(self.second(self.again(x.flatten(1)))))  # type: ignore[no-any-return]
+        return self.last(self.third(self.second(self.again(x.flatten(1)))))
 
 
 def tied(shape: tuple[int, ...], outputs: int) -> nn.Module:
