@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dltrain_trainer.errors import DataError
 from dltrain_trainer.export import load
 from dltrain_trainer.predict import answer, predictor, read_samples
 from dltrain_trainer.run import Run
@@ -49,6 +50,16 @@ def written(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["npy", "npz", "pictures"])
 def test_samples_are_read_from_files_of_every_kind(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(read_samples(written(tmp_path, kind), (1, 8, 8)), IMAGES[:, None])
+
+
+def test_a_picture_of_16_bits_is_refused_as_in_training(tmp_path: Path) -> None:
+    folder = written(tmp_path, "pictures")
+    Image.new("I;16", (8, 8), 1000).save(folder / "3.png")
+    with pytest.raises(DataError) as refused:
+        read_samples(folder, (1, 8, 8))
+    with Image.open(folder / "3.png") as image:
+        mode = image.mode
+    assert str(refused.value) == f"{folder}/3.png: has more than 8 bits a channel (mode {mode}); convert it to 8"
 
 
 def test_rows_of_a_table_may_lack_values(tmp_path: Path) -> None:

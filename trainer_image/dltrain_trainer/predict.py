@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain.api.storage import S3_SCHEME
+from dltrain_trainer.data.readers.decoding import mode_of
 from dltrain_trainer.data.readers.rows import NAMELESS, RowFormat, read_rows
 from dltrain_trainer.errors import CheckpointError, DataError, TrainerError
 from dltrain_trainer.evaluation.predict import PROBABILITIES
@@ -172,10 +173,16 @@ def read_table(path: Path, shape: tuple[int, ...], rows: RowFormat) -> NDArray[A
 
 
 def read_pictures(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Pictures, in the mode of the model's samples."""
+    """Pictures, in the mode of the model's samples.
+
+    Raises:
+        DataError: one has more than a byte a channel, which training refuses too, or cannot be read.
+    """
     from PIL import Image  # noqa: PLC0415 - an extra
 
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES) if path.is_dir() else [path]
+    for file in files:
+        mode_of(file)  # convert() would make white of all that is more than a byte
     mode, size = ("L" if shape[0] == 1 else "RGB"), (shape[2], shape[1])
     return np.stack([channels_first(Image.open(file).convert(mode).resize(size)) for file in files])
 

@@ -13,7 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from dltrain.api.data import Window
 from dltrain_trainer.data.load import Loaded, load_data
+from dltrain_trainer.data.readers.parts import Arrays
+from dltrain_trainer.data.readers.windows import windows_of
 from dltrain_trainer.errors import DataError
 from tests.trainer.pipeline.builders import images, settings
 from tests.trainer.pipeline.pictures import picture, picture_folder
@@ -110,6 +113,85 @@ def test_a_folder_of_part_files_is_one_table(tmp_path: Path) -> None:
     assert len(dataset.train) + len(dataset.test) == 120
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "others", "message"),
+    [
+        pytest.param(
+            "age,w,y\n1,2,0\n", "Age,w,y\n1,2,0\n", {}, "test.csv: has no column age; did you mean Age?", id="missing"
+        ),
+        pytest.param(
+            "w,y\n2,0\n",
+            "age,w,y\n1,2,0\n",
+            {},
+            "test.csv: has column age, which {folder}/train.csv has not; write them alike, or name those to learn from "
+            "in spec.pipeline.data.columns",
+            id="one more",
+        ),
+        pytest.param(
+            "age,w,y\n1,2,0\n",
+            "Age,w,y\n1,2,0\n",
+            {"columns": ["w", "age"]},
+            "test.csv: has no column age; did you mean Age?",
+            id="a chosen one",
+        ),
+        pytest.param(
+            "w,y\n2,0\n", "w,x\n2,0\n", {"columns": ["w"]}, "test.csv: has no column y; it has w, x", id="the target"
+        ),
+    ],
+)
+def test_files_with_different_columns_are_refused_by_file_and_column(
+    tmp_path: Path, train: str, test: str, others: dict[str, Any], message: str
+) -> None:
+    write(tmp_path / "train.csv", train)
+    write(tmp_path / "test.csv", test)
+    with pytest.raises(DataError) as refused:
+        load(tmp_path, "csv", target=["y"], **others)
+    assert str(refused.value) == f"{tmp_path}/{message.format(folder=tmp_path)}"
+
+
+def test_files_may_differ_in_columns_that_are_not_chosen_and_in_their_order(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "note,w,y\n7,2,0\n8,3,1\n")
+    write(tmp_path / "test.csv", "y,w,other,note\n1,4,0,late\n")
+    dataset = load(tmp_path, "csv", target=["y"], columns=["w"]).dataset
+    assert (dataset.train.inputs.tolist(), dataset.test.inputs.tolist()) == ([[2], [3]], [[4]])
+    assert (dataset.train.targets.tolist(), dataset.test.targets.tolist()) == ([0, 1], [1])
+
+
+def test_line_breaks_in_quotes_are_read_wherever_they_are(tmp_path: Path) -> None:
+    row = '"' + "a\n" * 1000 + '",{}\n'
+    path = write(tmp_path / "a.csv", "x,y\n" + "".join(row.format(index % 2) for index in range(2000)))
+    dataset = load(path, "csv", target=["y"]).dataset
+    assert len(dataset.train) + len(dataset.test) == 2000
+    assert [feature.categories for feature in dataset.features] == [("a\n" * 1000,)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "others", "message"),
+    [
+        pytest.param(
+            "x,y,p\n1,0,test\n2,0,test\n3,1,validation\n",
+            {"split": {"column": "p"}},
+            "no row of column p says train (validation 1, test 2); correct spec.pipeline.data.split.column",
+            id="by a column",
+        ),
+        pytest.param(
+            "x,y,p\n",
+            {"split": {"column": "p"}},
+            "no row of column p says train; correct spec.pipeline.data.split.column",
+            id="by a column without rows",
+        ),
+        pytest.param("x,y\n", {}, "has no rows to train with; correct spec.pipeline.data.source", id="no rows"),
+    ],
+)
+def test_a_table_without_rows_to_train_with_is_refused(
+    tmp_path: Path, rows: str, others: dict[str, Any], message: str
+) -> None:
+    path = write(tmp_path / "a.csv", rows)
+    with pytest.raises(DataError) as refused:
+        load(path, "csv", target=["y"], **others)
+    assert str(refused.value) == f"{path}: {message}"
+
+
 def test_a_column_may_say_which_split_a_row_is_in(tmp_path: Path) -> None:
     rows = "x,y,part\n1,0,train\n2,1,train\n3,1,test\n4,0,validation\n"
     dataset = load(write(tmp_path / "a.csv", rows), "csv", target=["y"], split={"column": "part"}).dataset
@@ -152,6 +234,31 @@ def test_a_window_makes_samples_of_a_series(tmp_path: Path) -> None:
     assert dataset.train.inputs[5].tolist() == [[5, 25], [6, 36], [7, 49]]
     assert dataset.train.targets[5].tolist() == [64, 81]
     assert (dataset.task, dataset.outputs) == ("regression", 2)
+
+
+def test_windows_are_a_view_of_their_rows_until_they_are_divided() -> None:
+    rows = Arrays(np.arange(40.0).reshape(20, 2), np.arange(20.0)[:, None])
+    found = windows_of(rows, Window(length=5, horizon=2), "rows").inputs
+    facts = (found.shape, str(found.dtype), found.strides, found.flags.writeable)
+    assert facts == ((14, 5, 2), "float32", (8, 8, 4), False)
+    np.testing.assert_array_equal(found[13], rows.inputs[13:18])
+
+
+def test_a_number_that_is_too_large_is_found_in_a_window_too(tmp_path: Path) -> None:
+    rows = "t,u\n" + "".join(f"{1e300 if index == 4 else index},0\n" for index in range(20))
+    path = declared(tmp_path / "set", rows=rows)
+    with pytest.raises(DataError, match=r"has an infinite value at \(2, 2, 0\)"):
+        load(path, "csv", target=["u"], columns=["t"], window={"length": 3})
+
+
+@pytest.mark.parametrize(("spare", "stored"), [(0, 1), (1, 0)], ids=["large", "small"])
+def test_a_series_goes_by_the_size_of_its_windows_into_the_store(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, spare: int, stored: int
+) -> None:
+    path = write(tmp_path / "a.csv", "t\n" + "".join(f"{index}\n" for index in range(100)))
+    monkeypatch.setattr("dltrain_trainer.data.load.LARGE_BYTES", path.stat().st_size * 8 + spare)
+    load(path, "csv", target=["t"], window={"length": 8})
+    assert len(list((cache / "datasets" / "prepared").glob("*/train.inputs.npy"))) == stored
 
 
 @pytest.mark.parametrize(
@@ -327,6 +434,16 @@ def test_a_damaged_image_is_named(tmp_path: Path, what: Callable[[Path], object]
     with pytest.raises(DataError) as refused:
         load(root, "image-folder")
     assert message in str(refused.value)
+
+
+def test_images_in_folders_that_are_links_are_told_from_those_that_were_there_before(tmp_path: Path) -> None:
+    root, elsewhere = picture_folder(tmp_path / "set"), tmp_path / "elsewhere"
+    (root / "train" / "cat").rename(elsewhere)
+    (root / "train" / "cat").symlink_to(elsewhere)
+    (elsewhere / "around").symlink_to(root)
+    assert len(load(root, "image-folder").dataset.train) == 12
+    picture(elsewhere / "new.png", (7, 0, 0))
+    assert len(load(root, "image-folder").dataset.train) == 13
 
 
 def test_a_build_that_was_cut_short_is_done_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

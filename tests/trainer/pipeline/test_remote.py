@@ -66,6 +66,26 @@ class Counting:
         self.files.get_file(key, path, callback=callback)
         Path(path).write_bytes(self.spoil(Path(path).read_bytes()))
 
+    def call_s3(self, method: str, **arguments: Any) -> Any:
+        return self.files.call_s3(method, **arguments)
+
+
+class Sealing(Counting):
+    """A file system whose tags are no MD5 of anything, as those of stores that encrypt by a key."""
+
+    def find(self, where: str, detail: bool) -> Any:
+        found = super().find(where, detail)
+        return {key: {**facts, "ETag": '"0123456789abcdef0123456789abcdef"'} for key, facts in found.items()}
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """All that is in a folder but the manifest; None for folders."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name != "fetched.json"
+    }
+
 
 def quiet(line: str) -> None:
     """Nobody reads the log."""
@@ -93,6 +113,35 @@ def test_nothing_is_fetched_twice_but_what_has_changed(client: Any, tmp_path: Pa
     folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)
     assert files.opened[2:] == [f"{BUCKET}/set/a.bin"]
     assert (folder / "a.bin").read_bytes() == b"A" * 10
+
+
+def test_what_is_deleted_in_the_bucket_goes_here_too_with_the_folders_that_are_empty_then(
+    client: Any, tmp_path: Path
+) -> None:
+    fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+    client.delete_object(Bucket=BUCKET, Key="set/deep/b.bin")
+    folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+    assert contents(folder) == {"a.bin": FILES["set/a.bin"]}
+
+
+def test_what_earlier_versions_have_left_in_a_copy_that_is_current_is_removed(client: Any, tmp_path: Path) -> None:
+    folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+    before = contents(folder)
+    (folder / "deep" / "gone").mkdir()
+    (folder / "deep" / "gone" / "c.bin").write_bytes(b"c")
+    files = Counting(s3())
+    assert contents(fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)) == before
+    assert files.opened == []
+
+
+def test_an_object_may_take_the_place_of_a_folder_and_a_folder_that_of_an_object(client: Any, tmp_path: Path) -> None:
+    fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+    for key in ("set/a.bin", "set/deep/b.bin"):
+        client.delete_object(Bucket=BUCKET, Key=key)
+    for key in ("set/a.bin/c", "set/deep"):
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"new")
+    folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
+    assert contents(folder) == {"a.bin": None, "a.bin/c": b"new", "deep": b"new"}
 
 
 def test_ranks_that_ask_at_the_same_time_fetch_once(client: Any, tmp_path: Path) -> None:
@@ -129,6 +178,33 @@ def test_an_upload_in_several_parts_is_known_by_its_size(client: Any, tmp_path: 
         copy(wanted, tmp_path, s3(), Fetching(2, quiet))
 
 
+@pytest.mark.parametrize(
+    "encryption", [{"ServerSideEncryption": "aws:kms"}, {"SSECustomerAlgorithm": "AES256"}], ids=["KMS", "own key"]
+)
+def test_an_object_that_is_encrypted_by_a_key_is_known_by_its_size(
+    client: Any, tmp_path: Path, encryption: dict[str, str]
+) -> None:
+    files = Sealing(s3())
+    files.call_s3 = lambda method, **arguments: {  # type: ignore[method-assign]
+        ("head_object", BUCKET, "set/a.bin"): encryption
+    }[method, arguments["Bucket"], arguments["Key"]]
+    assert fetch(f"s3://{BUCKET}/set/a.bin", tmp_path, quiet, files).read_bytes() == FILES["set/a.bin"]
+    (tmp_path / "again").mkdir()
+    files.spoil = lambda data: data[:-1]
+    with pytest.raises(DataError, match=r"set/a\.bin: arrived as 9 bytes"):
+        fetch(f"s3://{BUCKET}/set/a.bin", tmp_path / "again", quiet, files)
+
+
+def test_the_store_is_asked_how_an_object_is_encrypted_before_its_tag_is_believed(client: Any, tmp_path: Path) -> None:
+    client.put_object(Bucket=BUCKET, Key="sealed.bin", Body=b"s", ServerSideEncryption="aws:kms")
+    client.put_object(Bucket=BUCKET, Key="plain.bin", Body=b"p", ServerSideEncryption="AES256")
+    files = Sealing(s3())
+    assert fetch(f"s3://{BUCKET}/sealed.bin", tmp_path, quiet, files).read_bytes() == b"s"
+    for key in ("plain.bin", "other.bin"):
+        with pytest.raises(DataError, match=rf"{key}: arrived as 1 bytes with MD5 \w+, not 1 bytes with MD5 0123"):
+            fetch(f"s3://{BUCKET}/{key}", tmp_path, quiet, files)
+
+
 def test_what_was_fetched_before_a_failure_is_not_fetched_again(client: Any, tmp_path: Path) -> None:
     files = Counting(s3(), lambda data: data if len(data) == 10 else b"")
     with pytest.raises(DataError, match=r"deep/b\.bin"):
@@ -156,6 +232,19 @@ def test_an_address_with_nothing_is_named(client: Any, tmp_path: Path, where: st
     with pytest.raises(DataError) as refused:
         fetch(f"s3://{where}", tmp_path, quiet)
     assert message in str(refused.value)
+
+
+def test_an_empty_object_that_stands_for_the_folder_is_left_out(client: Any, tmp_path: Path) -> None:
+    for key in ("set/", "set/deep/"):
+        client.put_object(Bucket=BUCKET, Key=key)
+    folder = fetch(f"s3://{BUCKET}/set/", tmp_path, quiet)
+    assert contents(folder) == {"a.bin": FILES["set/a.bin"], "deep": None, "deep/b.bin": FILES["set/deep/b.bin"]}
+
+
+def test_a_folder_with_nothing_but_the_object_that_stands_for_it_has_nothing(client: Any, tmp_path: Path) -> None:
+    client.put_object(Bucket=BUCKET, Key="bare/")
+    with pytest.raises(DataError, match=r"^s3://pictures/bare/: there is nothing; correct spec"):
+        fetch(f"s3://{BUCKET}/bare/", tmp_path, quiet)
 
 
 def test_a_full_disk_is_said_to_be_full(client: Any, tmp_path: Path) -> None:

@@ -31,9 +31,11 @@ from dltrain_trainer.errors import DataError
 CLAIMS: Final = Path(names.CLAIMS_DIR)
 """Where the operator mounts the volume claims of pvc:// sources, each in a folder of its name."""
 LARGE_BYTES: Final = 64 << 20
-"""Files of this size are read once for all ranks of a machine."""
+"""Files of this size, or whose windows are of it, are read once for all ranks of a machine."""
 CHUNK: Final = 256
 """Images prepared at a time."""
+DEPTHS: Final = ("*", "*/*", "*/*/*")
+"""Where readers look for files: no deeper than SPLIT/CLASS/FILE, so that links cannot lead around for ever."""
 ANY_IMAGES: Final = Layout("images", (1, 1, 1), scale="bytes")
 
 NAMED: Final[Mapping[str, Callable[[Data], Parts]]] = {
@@ -138,12 +140,18 @@ def from_files(path: Path, data: Data, steps: Sequence[Step], tell: Say) -> Data
     def build(_: Path) -> Dataset:
         return prepared_dataset(divided(read(path, data), data.split, str(path)), steps)
 
-    return store.kept(facts, build) if steps or total_bytes(path) >= LARGE_BYTES else build(path)
+    spread = data.window.length if data.window else 1  # each row is in as many windows
+    return store.kept(facts, build) if steps or total_bytes(path) * spread >= LARGE_BYTES else build(path)
 
 
 def files_below(path: Path) -> list[Path]:
-    """A file, or all files below a folder, in order."""
-    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    """A file, or all files that a reader may find below a folder, in order.
+
+    Folders that are links are looked into, as readers do; rglob would not.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(each for pattern in DEPTHS for each in path.glob(pattern) if each.is_file())
 
 
 def fingerprint(path: Path) -> list[list[Any]]:

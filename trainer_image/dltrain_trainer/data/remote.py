@@ -46,7 +46,7 @@ class RemoteObject:
 
     @property
     def md5(self) -> str | None:
-        """The MD5 of the content, where the tag is one."""
+        """The MD5 of the content, where the tag looks like one; it is none where a key has encrypted the object."""
         return self.tag if len(self.tag) == 32 and set(self.tag) <= set("0123456789abcdef") else None
 
 
@@ -71,6 +71,8 @@ class Fetching(Callback):  # type: ignore[misc]  # fsspec ships no types
 def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
     """The local copy of an object, or of everything below a prefix; fetched where it is not here or has changed.
 
+    What is no longer there goes from the copy, too.
+
     Args:
         address: s3://BUCKET/KEY.
         cache: where copies are kept.
@@ -88,6 +90,7 @@ def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
     objects = listed(address, files)
     folder = cache / hashlib.sha256(address.encode()).hexdigest()[:24]
     with locked(folder):
+        remove_others(objects, folder)  # first, for a name may have been a folder's that is a file's now
         if not is_current(folder, objects):
             bring(address, objects, folder, say, files)
     single = len(objects) == 1 and objects[0].key == address.removeprefix("s3://").rstrip("/")
@@ -115,10 +118,10 @@ def listed(address: str, files: Any) -> list[RemoteObject]:
     where = address.removeprefix("s3://").rstrip("/")
     with remote_errors(address):
         found = files.find(where, detail=True)
-    if not found:
+    files_only = {key: facts for key, facts in found.items() if facts["size"] or not key.endswith("/")}
+    if not files_only:  # some tools make empty objects that stand for folders
         raise DataError(f"{address}: there is nothing; correct spec.pipeline.data.source")
-    objects = [described(where, key, facts) for key, facts in sorted(found.items())]
-    return [each for each in objects if each.size or not each.path.endswith("/")]  # some tools make empty "folders"
+    return [described(where, key, facts) for key, facts in sorted(files_only.items())]
 
 
 def described(where: str, key: str, facts: dict[str, Any]) -> RemoteObject:
@@ -140,6 +143,22 @@ def is_current(folder: Path, objects: Sequence[RemoteObject]) -> bool:
     except (OSError, ValueError):
         return False
     return known == [asdict(each) for each in objects] and all(is_here(folder, each) for each in objects)
+
+
+def remove_others(objects: Sequence[RemoteObject], folder: Path) -> None:
+    """Remove the files that are copies of none of some objects, and folders that are empty then, which name classes.
+
+    Raises:
+        DataError: one cannot be removed.
+    """
+    wanted = {folder / MANIFEST, *(folder / each.path for each in objects)}
+    with folder_errors(folder):
+        for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+            if path.is_dir() and not path.is_symlink():
+                if not any(path.iterdir()):
+                    path.rmdir()
+            elif path not in wanted:
+                path.unlink()
 
 
 def is_here(folder: Path, wanted: RemoteObject) -> bool:
@@ -202,7 +221,7 @@ def copy(wanted: RemoteObject, folder: Path, files: Any, progress: Fetching) -> 
     with temporary.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     size = temporary.stat().st_size
-    if size != wanted.size or wanted.md5 not in {None, found}:
+    if size != wanted.size or (wanted.md5 not in {None, found} and has_md5(wanted, files)):
         temporary.unlink()
         expected = f"{wanted.size} bytes" + (f" with MD5 {wanted.md5}" if wanted.md5 else "")
         raise DataAwayError(
@@ -210,6 +229,18 @@ def copy(wanted: RemoteObject, folder: Path, files: Any, progress: Fetching) -> 
             "it stays so, upload the object anew"
         )
     temporary.replace(target)
+
+
+def has_md5(wanted: RemoteObject, files: Any) -> bool:
+    """Whether the tag of an object that was uploaded in one part is its MD5: no key of KMS or the owner's encrypts it.
+
+    Raises:
+        DataError: the store does not say.
+    """
+    bucket, _, key = wanted.key.partition("/")
+    with remote_errors(f"s3://{wanted.key}"):
+        facts = files.call_s3("head_object", Bucket=bucket, Key=key)
+    return facts.get("ServerSideEncryption") in {None, "AES256"} and not facts.get("SSECustomerAlgorithm")
 
 
 @contextmanager

@@ -29,21 +29,50 @@ def read_tables(path: Path, data: Data) -> Parts:
     """Read a file, or a folder with files for each split.
 
     Raises:
-        DataError: a file is missing or damaged, or has not the columns that the job names.
+        DataError: a file is missing or damaged, or has not the columns that the job names or the other files have.
     """
     assert data.format is not None, "the contract asks for a format"
     pa = arrow()
     files = files_of(path, data.format)
-    tables = [(part, table_in(file, data)) for part, several in files.items() for file in several]
+    tables = {file: table_in(file, data) for several in files.values() for file in several}
+    chosen = alike(tables, data)
     try:
-        table = pa.concat_tables([each for _, each in tables], promote_options="permissive")
+        table = pa.concat_tables(chosen, promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(f"{path}: its files differ in the types of columns ({error}); write them alike") from error
-    of_rows = np.concatenate([np.full(each.num_rows, part) for part, each in tables])
+    of_rows = np.concatenate(
+        [np.full(tables[file].num_rows, part) for part, several in files.items() for file in several]
+    )
     try:
         return parts_of(table, of_rows, data, str(path))
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: holds what cannot be read ({error}); write it again") from error
+
+
+def alike(tables: Mapping[Path, Table], data: Data) -> list[Table]:
+    """Tables with the same columns, for what one lacks would be taken for missing values when they are joined.
+
+    Args:
+        tables: by their files.
+        data: the job's settings; where they name the columns, others are left out.
+
+    Raises:
+        DataError: a file lacks a column, or has one that the first has not.
+    """
+    if data.columns is not None:
+        wanted = wanted_names(data)
+        for file, table in tables.items():
+            check_names(table.column_names, wanted, str(file))
+        return [table.select(wanted) for table in tables.values()]
+    first, names = next((file, table.column_names) for file, table in tables.items())
+    for file, table in tables.items():
+        check_names(table.column_names, names, str(file))
+        if others := [name for name in table.column_names if name not in names]:
+            raise DataError(
+                f"{file}: has column {others[0]}, which {first} has not; write them alike, or name those to learn from "
+                f"in {PATH}.columns"
+            )
+    return list(tables.values())
 
 
 def arrow() -> Any:
@@ -113,7 +142,7 @@ def read_csv(pa: Any, file: Path, data: Data) -> Table:
     """Read a CSV file; empty fields are missing values."""
     return pa.csv.read_csv(
         str(file),
-        parse_options=pa.csv.ParseOptions(delimiter=data.delimiter or COMMA),
+        parse_options=pa.csv.ParseOptions(delimiter=data.delimiter or COMMA, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(strings_can_be_null=True),
     )
 
@@ -136,13 +165,14 @@ def parts_of(table: Table, of_rows: NDArray[np.str_], data: Data, source: str) -
         source: where it comes from, for errors.
 
     Raises:
-        DataError: a column is missing, or cannot be learnt from or predicted.
+        DataError: a column is missing, or cannot be learnt from or predicted; or no row is to train with.
     """
     assert data.target is not None, "the contract asks for a target"
-    wanted = [*(data.columns or ()), *data.target, *filter(None, [data.split.column])]
-    check_names(table.column_names, wanted, source)
+    check_names(table.column_names, wanted_names(data), source)
     if data.split.column is not None:
         of_rows = splits_in(table, data.split.column, source)
+    elif "train" not in of_rows:
+        raise DataError(f"{source}: has no rows to train with; correct {PATH}.source")
     names = data.columns or feature_names(table, data)
     columns = [numbers_in(table, name, source) for name in names]
     inputs = np.stack([numbers for numbers, _ in columns], axis=1)
@@ -151,6 +181,11 @@ def parts_of(table: Table, of_rows: NDArray[np.str_], data: Data, source: str) -
     targets, classes = targets_of({name: numbers_in(table, name, source) for name in data.target}, task, source)
     splits = {split: Arrays(inputs[of_rows == split], targets[of_rows == split]) for split in dict.fromkeys(of_rows)}
     return windowed(Parts(splits, task, features, classes), data.window, source)
+
+
+def wanted_names(data: Data) -> list[str]:
+    """The columns that a job names, each once."""
+    return list(dict.fromkeys([*(data.columns or ()), *(data.target or ()), *filter(None, [data.split.column])]))
 
 
 def check_names(names: Sequence[str], wanted: Sequence[str], source: str) -> None:
@@ -188,11 +223,15 @@ def splits_in(table: Table, name: str, source: str) -> NDArray[np.str_]:
     """The split that a column says for each row.
 
     Raises:
-        DataError: it says something else.
+        DataError: it says something else, or never train.
     """
     words = np.array([str(word) for word in table.column(name).to_pylist()])
     if unknown := sorted(set(words) - set(SPLITS)):
         raise DataError(f"{source}: column {name} says {unknown[0]}; it must say train, validation or test")
+    if "train" not in words:
+        counts = ", ".join(f"{split} {np.count_nonzero(words == split)}" for split in SPLITS if split in words)
+        found = f" ({counts})" if counts else ""
+        raise DataError(f"{source}: no row of column {name} says train{found}; correct {PATH}.split.column")
     return words
 
 

@@ -38,7 +38,8 @@ def windows_of(rows: Arrays, window: Window, source: str) -> Arrays:
         source: where they come from, for errors.
 
     Returns:
-        Inputs of shape (N, length, F), targets of shape (N,) for classes or (N, horizon * K).
+        Inputs of shape (N, length, F), a view of the rows, for copies take `length` times their memory; targets of
+        shape (N,) for classes or (N, horizon * K).
 
     Raises:
         DataError: there are too few rows.
@@ -47,12 +48,14 @@ def windows_of(rows: Arrays, window: Window, source: str) -> Arrays:
     if count < 1:
         needed = window.length + window.horizon
         raise DataError(f"{source}: has {len(rows.inputs)} rows, a window needs {needed}; lower {PATH}.length")
-    seen = sliding(rows.inputs, window.length)[:count]
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is found with the samples
+        numbers = rows.inputs.astype(np.float32)
+    seen = sliding(numbers, window.length)[:count]
     wanted = sliding(rows.targets, window.horizon)[window.length :]
-    return Arrays(np.ascontiguousarray(seen), wanted[:, 0] if rows.targets.ndim == 1 else wanted.reshape(count, -1))
+    return Arrays(seen, wanted[:, 0] if rows.targets.ndim == 1 else wanted.reshape(count, -1))
 
 
 def sliding(rows: NDArray[Any], length: int) -> NDArray[Any]:
-    """Windows over the first axis, as a view; shape (R, ...) to (R - length + 1, length, ...)."""
+    """Windows over the first axis, as a view to be read only; shape (R, ...) to (R - length + 1, length, ...)."""
     view = np.lib.stride_tricks.sliding_window_view(rows, length, axis=0)
     return np.moveaxis(view, -1, 1)
