@@ -94,7 +94,7 @@ def host_paths(pod: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
 def of_annotations(annotations: Mapping[str, Any]) -> Iterator[Finding]:
     """Of AppArmor as Kubernetes had it before 1.30."""
     for name, value in annotations.items():
-        if name.startswith(APPARMOR) and not (value in {"", "runtime/default"} or str(value).startswith("localhost/")):
+        if name.startswith(APPARMOR) and not (value in ("", "runtime/default") or str(value).startswith("localhost/")):
             yield lax(f"metadata.annotations[{name}]", "must be runtime/default or localhost/PROFILE", value)
 
 
@@ -108,7 +108,7 @@ def of_pod(spec: Mapping[str, Any]) -> Iterator[Finding]:
     if context.get("runAsUser") == 0:
         yield ROOT_OF_POD
     for place, sysctl in enumerate(entries(context.get("sysctls"))):
-        if sysctl.get("name") not in SAFE_SYSCTLS:
+        if str(sysctl.get("name")) not in SAFE_SYSCTLS:
             yield lax(f"spec.securityContext.sysctls[{place}].name", "must be a safe sysctl", sysctl.get("name"))
     yield from of_volumes(spec)
 
@@ -124,7 +124,7 @@ def of_volumes(spec: Mapping[str, Any]) -> Iterator[Finding]:
 def of_context(path: str, context: Mapping[str, Any]) -> Iterator[Finding]:
     """Of what the security contexts of pods and of containers have in common."""
     linux, windows = mapping(context.get("seLinuxOptions")), mapping(context.get("windowsOptions"))
-    if linux.get("type", "") not in SELINUX_TYPES:
+    if linux.get("type", "") not in tuple(SELINUX_TYPES):  # lists are not hashed
         yield lax(f"{path}.seLinuxOptions.type", "must be a type of containers", linux["type"])
     for name in ("user", "role"):
         if linux.get(name):
@@ -132,10 +132,10 @@ def of_context(path: str, context: Mapping[str, Any]) -> Iterator[Finding]:
     if windows.get("hostProcess"):
         yield lax(f"{path}.windowsOptions.hostProcess", "must not be true", windows["hostProcess"])
     armour = mapping(context.get("appArmorProfile")).get("type")
-    if armour not in {None, *CONFINED}:
+    if armour not in (None, *CONFINED):
         yield lax(f"{path}.appArmorProfile.type", "must be RuntimeDefault or Localhost", armour)
     seccomp = mapping(context.get("seccompProfile")).get("type")
-    if seccomp not in {None, *CONFINED}:
+    if seccomp not in (None, *CONFINED):
         yield lax(f"{path}.seccompProfile.type", "must be RuntimeDefault or Localhost", seccomp)
 
 
@@ -161,7 +161,7 @@ def of_privileges(path: str, context: Mapping[str, Any]) -> Iterator[Finding]:
     """Of a container's powers over its machine."""
     if context.get("privileged"):
         yield lax(f"{path}.privileged", "must not be true", context["privileged"])
-    if context.get("procMount") not in {None, "", "Default"}:
+    if context.get("procMount") not in (None, "", "Default"):
         yield lax(f"{path}.procMount", "must be Default", context["procMount"])
     if context.get("allowPrivilegeEscalation") is not False:
         value = context.get("allowPrivilegeEscalation")

@@ -22,6 +22,8 @@ from dltrain.pod_security import (
     owned_findings,
 )
 
+USES: Final = ("volumeMounts", "volumeDevices")
+"""The lists of a container that name volumes."""
 USER_ID: Final = 1000
 """The user and group of everything in a worker pod."""
 POD_SECURITY: Final[Mapping[str, Any]] = {
@@ -135,7 +137,7 @@ def is_written(volume: str, below: Mapping[str, Any]) -> bool:
         volume in OPERATOR_VOLUMES
         or volume == SOURCE_VOLUME
         or volume.startswith(f"{SOURCE_VOLUME}-")
-        or any(mount.get("name") == volume and mount.get("readOnly") is not True for mount in mounts)
+        or any(name_of(mount) == volume and mount.get("readOnly") is not True for mount in mounts)
     )
 
 
@@ -152,7 +154,7 @@ def written(template: Mapping[str, Any], volumes: set[str], why: str) -> Iterato
     """The mounts of volumes that could be written to."""
     for kind, place, container in containers(template):
         for spot, mount in enumerate(entries(container.get("volumeMounts"))):
-            if mount.get("name") in volumes and mount.get("readOnly") is not True:
+            if name_of(mount) in volumes and mount.get("readOnly") is not True:
                 path = f"{HERE}.spec.{kind}[{place}].volumeMounts[{spot}].readOnly"
                 yield Problem(path, f"must be true, {why}", remedy="write readOnly: true")
 
@@ -160,26 +162,42 @@ def written(template: Mapping[str, Any], volumes: set[str], why: str) -> Iterato
 def touching(template: Mapping[str, Any], profile: ProfileSpec) -> Iterator[Problem]:
     """What a template does to containers, volumes and folders of nodes that are its profile's and not its own."""
     yield from removing(template, profile.template)
-    theirs = [each for _, _, each in containers(profile.template) if each.get("name") != WORKER_CONTAINER]
-    names = {container.get("name") for container in theirs}
+    theirs = [each for _, _, each in containers(profile.template) if name_of(each) != WORKER_CONTAINER]
+    names = {name_of(container) for container in theirs}
     for kind, place, container in containers(template):
-        if container.get("name") in names:
+        if name_of(container) in names:
             rule = "must not be a container of the DLTrainProfile"
-            yield Problem(
-                f"{HERE}.spec.{kind}[{place}].name",
-                rule,
-                f'"{container.get("name")}"',
-                "give it another name, or remove it",
-            )
-    uses = [use for each in theirs for kind in ("volumeMounts", "volumeDevices") for use in entries(each.get(kind))]
-    mounted = {use.get("name") for use in uses}
-    for place, volume in enumerate(entries(mapping(template.get("spec")).get("volumes"))):
-        if volume.get("name") in mounted:  # of whatever kind: its container may run what it finds there
-            rule = "must not be a volume that a container of the DLTrainProfile mounts"
-            path = f"{HERE}.spec.volumes[{place}].name"
-            yield Problem(path, rule, f'"{volume.get("name")}"', "give it another name")
-    folders = {name for _, name, _ in host_paths(profile.template)}
+            path = f"{HERE}.spec.{kind}[{place}].name"
+            yield Problem(path, rule, f'"{name_of(container)}"', "give it another name, or remove it")
+    used = {name_of(use) for each in theirs for kind in USES for use in entries(each.get(kind))}
+    yield from using(template, used)
+    shared = "shareProcessNamespace"
+    if theirs and mapping(template.get("spec")).get(shared) and not mapping(profile.template.get("spec")).get(shared):
+        rule = "must not be true, for processes see the files of the DLTrainProfile's containers then"
+        yield Problem(f"{HERE}.spec.{shared}", rule, remedy="remove it")
+    folders = {name for _, name, _ in host_paths(profile.template)} - (used - OPERATOR_VOLUMES)
     yield from written(template, folders, "for the volume is a folder of the node")
+
+
+def using(template: Mapping[str, Any], used: set[str]) -> Iterator[Problem]:
+    """What a template does to the volumes that containers of its profile use, which may run what they find there.
+
+    Args:
+        template: the job's.
+        used: the names of these volumes. What the operator has is the worker's to write to, whoever reads it.
+    """
+    for place, volume in enumerate(entries(mapping(template.get("spec")).get("volumes"))):
+        if name_of(volume) in used:
+            rule = "must not be a volume that a container of the DLTrainProfile mounts"
+            yield Problem(f"{HERE}.spec.volumes[{place}].name", rule, f'"{name_of(volume)}"', "give it another name")
+    own = used - OPERATOR_VOLUMES
+    yield from written(template, own, "for a container of the DLTrainProfile mounts the volume")
+    for kind, place, container in containers(template):
+        for spot, device in enumerate(entries(container.get("volumeDevices"))):
+            if name_of(device) in own:
+                path = f"{HERE}.spec.{kind}[{place}].volumeDevices[{spot}].name"
+                rule = "must not be a volume that a container of the DLTrainProfile uses"
+                yield Problem(path, rule, f'"{name_of(device)}"', "remove it")
 
 
 def removing(template: Mapping[str, Any], below: Mapping[str, Any]) -> Iterator[Problem]:
@@ -192,6 +210,11 @@ def removing(template: Mapping[str, Any], below: Mapping[str, Any]) -> Iterator[
         if theirs.get(kind) and kind in mapping(spec) and not are_entries(spec[kind]):
             rule = "must be a list, for the DLTrainProfile has entries in it"
             yield Problem(f"{HERE}.spec.{kind}", rule, written_as(spec[kind]), "write a list, or remove it")
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """The name of an entry of a list, of whatever type it is."""
+    return str(entry.get("name"))
 
 
 def written_as(value: Any) -> str:

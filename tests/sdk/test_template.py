@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -59,7 +63,16 @@ def said(given: DLTrainProfile | None, template: dict[str, Any]) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
+def own(changes: dict[str, Any]) -> dict[str, Any]:
+    """A container of a job's own that does nothing it may not."""
+    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {"name": "mine", "image": "mine:1", "securityContext": context, **changes}
+
+
 MOUNTED = "must not be a volume that a container of the DLTrainProfile mounts"
+USED = "must not be a volume that a container of the DLTrainProfile uses"
+WRITTEN = "must be true, for a container of the DLTrainProfile mounts the volume"
+SHARED = "must not be true, for processes see the files of the DLTrainProfile's containers then"
 REMOVED = "must be a list, for the DLTrainProfile has entries in it"
 
 
@@ -92,6 +105,27 @@ REMOVED = "must be a list, for the DLTrainProfile has entries in it"
             ],
             id="lists that are none",
         ),
+        pytest.param(
+            {"initContainers": [own({"volumeMounts": [{"name": "setup", "mountPath": "/a"}]})]},
+            [
+                f"{HERE}.initContainers[0].volumeMounts[0].readOnly: {WRITTEN}; write readOnly: true",
+            ],
+            id="writes what its container runs",
+        ),
+        pytest.param(
+            {"containers": [{"name": "worker", "volumeDevices": [{"name": "setup", "devicePath": "/dev/a"}]}]},
+            [
+                f'{HERE}.containers[0].volumeDevices[0].name: {USED} (got "setup"); remove it',
+            ],
+            id="takes the device under it",
+        ),
+        pytest.param(
+            {"shareProcessNamespace": True},
+            [
+                f"{HERE}.shareProcessNamespace: {SHARED}; remove it",
+            ],
+            id="sees the files of its containers",
+        ),
     ],
 )
 def test_a_template_cannot_change_what_its_profile_runs(spec: dict[str, Any], problems: list[str]) -> None:
@@ -102,6 +136,70 @@ def test_a_template_cannot_change_what_its_profile_runs(spec: dict[str, Any], pr
 def test_a_template_cannot_remove_all_that_its_profile_has(spec: Any) -> None:
     (problem,) = said(profile(template=PREPARED), {"spec": spec})
     assert problem.startswith(f"{HERE}: must be a mapping, for the DLTrainProfile has a spec")
+
+
+def test_a_template_may_read_what_a_container_of_its_profile_mounts() -> None:
+    mount = {"name": "setup", "mountPath": "/a", "readOnly": True}
+    made = pod(profile(template=PREPARED), {"spec": {"initContainers": [own({"volumeMounts": [mount]})]}})
+    assert [each["volumeMounts"] for each in made["initContainers"] if each["name"] == "mine"] == [[mount]]
+
+
+RICH: dict[str, Any] = {
+    "metadata": {
+        "annotations": {"container.apparmor.security.beta.kubernetes.io/worker": "unconfined"},
+        "labels": {"kueue.x-k8s.io/queue-name": "b"},
+    },
+    "spec": {
+        "hostNetwork": True,
+        "priorityClassName": "b",
+        "shareProcessNamespace": True,
+        "securityContext": {
+            "runAsUser": 0,
+            "sysctls": [{"name": "a", "value": "b"}],
+            "seLinuxOptions": {"type": "a", "user": "b"},
+            "appArmorProfile": {"type": "Unconfined"},
+            "seccompProfile": {"type": "Unconfined"},
+            "windowsOptions": {"hostProcess": True},
+        },
+        "volumes": [{"name": "a", "hostPath": {"path": "/a"}}],
+        "containers": [
+            {"name": "worker", "image": "b", "resources": {"limits": {"nvidia.com/gpu": 2}}},
+            {
+                "name": "mine",
+                "securityContext": {"procMount": "Unmasked", "capabilities": {"add": ["A"], "drop": ["B"]}},
+                "volumeMounts": [{"name": "a", "mountPath": "/a", "readOnly": True}],
+                "volumeDevices": [{"name": "a", "devicePath": "/a"}],
+                "ports": [{"hostPort": 1}],
+                "livenessProbe": {"httpGet": {"host": "a"}},
+                "lifecycle": {"postStart": {"tcpSocket": {"host": "a"}}},
+            },
+        ],
+    },
+}
+"""Something in every place that is looked at."""
+LIMITED = ("workers.image", "workers.resources.limits[nvidia.com/gpu]", "scheduling.priorityClassName")
+LIMITS = [{"field": f"spec.{field}", "allowed": ["a"]} for field in (*LIMITED, "scheduling.queueName")]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """All places in a document."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, each in inner:
+        yield from places(each, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(places(RICH)), ids=lambda path: ".".join(map(str, path)))
+def test_a_wrong_type_anywhere_is_left_to_the_api_server_to_refuse(path: tuple[Any, ...]) -> None:
+    wrongs: list[Any] = [[], {}, [[]], {"a": []}, 5, None]
+    for wrong in wrongs:
+        template = copy.deepcopy(RICH)
+        *above, last = path
+        functools.reduce(lambda value, name: value[name], above, template)[last] = wrong
+        for given in (None, profile(template=PREPARED, limits=LIMITS)):
+            with suppress(SpecError):
+                worker_pod(accepted(given, template), PLACE, "trainer:1")
 
 
 def test_a_template_may_change_the_volumes_of_the_worker_and_add_its_own() -> None:

@@ -283,7 +283,12 @@ def npz_table(folder: Path, columns: int) -> Path:
 
 @pytest.mark.parametrize(
     "header",
-    [pytest.param("", id="none"), pytest.param("a,b,c\n", id="of any names"), pytest.param("0,1,2\n", id="of places")],
+    [
+        pytest.param("", id="none"),
+        pytest.param("a,b,c\n", id="of any names"),
+        pytest.param("0,1,2\n", id="of places"),
+        pytest.param("age,2020,2021\n", id="with years"),
+    ],
 )
 def test_columns_without_names_are_taken_by_their_place_whatever_the_header(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str

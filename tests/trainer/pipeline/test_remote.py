@@ -4,6 +4,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
+from dltrain_trainer.data import remote
+from dltrain_trainer.data.cache import locked
 from dltrain_trainer.data.load import load_data
 from dltrain_trainer.data.remote import Fetching, RemoteObject, copy, fetch, listed, s3
 from dltrain_trainer.errors import DataError
@@ -124,14 +127,18 @@ def test_what_is_deleted_in_the_bucket_goes_here_too_with_the_folders_that_are_e
     assert contents(folder) == {"a.bin": FILES["set/a.bin"]}
 
 
-def test_what_earlier_versions_have_left_in_a_copy_that_is_current_is_removed(client: Any, tmp_path: Path) -> None:
-    folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
-    before = contents(folder)
-    (folder / "deep" / "gone").mkdir()
-    (folder / "deep" / "gone" / "c.bin").write_bytes(b"c")
-    files = Counting(s3())
-    assert contents(fetch(f"s3://{BUCKET}/set", tmp_path, quiet, files)) == before
-    assert files.opened == []
+def test_what_came_while_another_rank_fetched_is_fetched_too(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def fetching(folder: Path) -> Iterator[None]:
+        """Another rank has held the lock meanwhile."""
+        client.put_object(Bucket=BUCKET, Key="set/c.bin", Body=b"c")
+        with locked(folder):
+            yield
+
+    monkeypatch.setattr(remote, "locked", fetching)
+    assert contents(fetch(f"s3://{BUCKET}/set", tmp_path, quiet))["c.bin"] == b"c"
 
 
 def test_an_object_may_take_the_place_of_a_folder_and_a_folder_that_of_an_object(client: Any, tmp_path: Path) -> None:

@@ -87,11 +87,11 @@ def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
         DataError: there is nothing, or an object cannot be fetched or arrives damaged; names it.
     """
     files = files or s3()
-    objects = listed(address, files)
     folder = cache / hashlib.sha256(address.encode()).hexdigest()[:24]
     with locked(folder):
-        remove_others(objects, folder)  # first, for a name may have been a folder's that is a file's now
+        objects = listed(address, files)  # what is there by now: another rank may have fetched for minutes
         if not is_current(folder, objects):
+            remove_others(objects, folder)  # first, for a name may have been a folder's that is a file's now
             bring(address, objects, folder, say, files)
     single = len(objects) == 1 and objects[0].key == address.removeprefix("s3://").rstrip("/")
     return folder / objects[0].path if single else folder

@@ -158,6 +158,8 @@ def is_header(fields: Sequence[str], features: Sequence[Feature], *, named: bool
             raise DataError(f"{source}: its first line, {first}, may be a header or a row; name columns in letters")
         return True
     values = [value_of(field, codes_of(feature)) for field, feature in zip(fields, features, strict=False)]
+    if not named and None in values:
+        return True  # some of the names are numbers, as years are
     is_row = len(fields) == len(features) and None not in values
     return not is_row and not any(value_of(field, TRUTHS) is not None for field in fields if field not in GAPS)
 
