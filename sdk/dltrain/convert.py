@@ -64,7 +64,8 @@ def job_of(metadata: Values, parts: Parts) -> Converted:
     Raises:
         SpecError: its command cannot be taken apart, or what it says is not valid in a job.
     """
-    launch = ranks_command(called(parts.launcher))
+    words, on_words = called(parts.launcher)
+    launch = ranks_command(words)
     slots, on_slots = slots_of(parts, launch)
     env, on_env = environment(parts, launch)
     workers = {
@@ -76,7 +77,7 @@ def job_of(metadata: Values, parts: Parts) -> Converted:
     }
     spec = {"workers": said(workers), "command": list(launch.command), "runPolicy": parts.policy}
     job = parse_job({"apiVersion": API_VERSION, "kind": KIND, "metadata": fields_of(metadata, METADATA), "spec": spec})
-    return Converted(job, (*parts.notes, *launch.notes, *on_slots, *on_env, *unheard(parts)))
+    return Converted(job, (*parts.notes, *on_words, *launch.notes, *on_slots, *on_env, *unheard(parts)))
 
 
 def fields_of(found: Values, names: Sequence[str]) -> dict[str, Any]:
@@ -115,11 +116,14 @@ def environment(parts: Parts, launch: Launch) -> tuple[list[Values], list[str]]:
     every = {**own, **passed, **added}
     unknown = [name for name in launch.passed if name not in every]
     unused = [name for name in outer if name not in every]
-    stay = unreplaced(launch.command, parts.launcher)
+    stay = {
+        name: f"ranks find {name} in their environment" if name in every else "write its value by hand, ranks have none"
+        for name in unreplaced(launch.command, parts.launcher)
+    }
     return list(every.values()), [
         *(f"variable {name} of the launcher was left out: its value is not in the job" for name in unknown),
         *(f"variable {name} of the launcher was left out: it is not passed on to ranks" for name in unused),
-        *(f"$({name}) in the command stays as it is: ranks find {name} in their environment" for name in stay),
+        *(f"$({name}) in the command stays as it is: {what}" for name, what in stay.items()),
         *(left_out({"envFrom": parts.launcher.get("envFrom")}, (), " of the launcher") if apart else []),
     ]
 

@@ -7,7 +7,7 @@ import builtins
 import dis
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -60,7 +60,8 @@ def names_of(function: Any, text: str) -> AbstractSet[str]:
     """
     try:
         flags = __future__.annotations.compiler_flag
-        return set(looked_up(compile(text, "<function>", "exec", flags, dont_inherit=True))) - GIVEN
+        whole = compile(text, "<function>", "exec", flags, dont_inherit=True)
+        return set(looked_up(whole, {code: made_global(code) for code in all_of(whole)})) - GIVEN
     except SyntaxError as error:
         if function.__code__.co_freevars:  # a `nonlocal`, which means nothing without the function around it
             return set(function.__code__.co_freevars)
@@ -69,14 +70,32 @@ def names_of(function: Any, text: str) -> AbstractSet[str]:
         raise SpecError([Problem(f"{function.__name__}()", rule, remedy=remedy)]) from error
 
 
-def looked_up(code: CodeType, known: AbstractSet[str] = frozenset()) -> Iterator[str]:
+def all_of(code: CodeType) -> Iterator[CodeType]:
+    """Code, and all code within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from all_of(constant)
+
+
+def made_global(code: CodeType) -> AbstractSet[str]:
+    """The names that code itself sets and declares `global`."""
+    return {each.argval for each in dis.get_instructions(code) if each.opname == "STORE_GLOBAL"}
+
+
+def looked_up(
+    code: CodeType, shared: Mapping[CodeType, AbstractSet[str]], known: AbstractSet[str] = frozenset()
+) -> Iterator[str]:
     """The names that code and all code within it look up outside of functions, but for those that it binds before.
 
     Args:
         code: of a module, class, function, lambda, generator and so on.
+        shared: the global names that each code of the text sets.
         known: names that the code around it binds for it.
     """
     bound = set(known)
+    if code.co_name != "<module>":  # which runs before all other code
+        bound.update(*(names for other, names in shared.items() if other != code))  # called in whatever order
     inherited = STORES if code.co_name == "<module>" else {"STORE_GLOBAL"}  # names of a class are not its methods'
     for each in dis.get_instructions(code):
         if each.opname in STORES:
@@ -86,7 +105,7 @@ def looked_up(code: CodeType, known: AbstractSet[str] = frozenset()) -> Iterator
             yield each.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from looked_up(constant, known)
+            yield from looked_up(constant, shared, known)
 
 
 def import_line(function: Callable[..., Any], name: str, value: Any) -> str | None:

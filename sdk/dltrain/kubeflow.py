@@ -17,6 +17,7 @@ RENDEZVOUS: Final = (
     "OMPI_COMM_WORLD_SIZE, use Horovod, or make it a pipeline with `backend: ddp`"
 )
 IMAGE: Final = "the image must have dltrain's agent: build it FROM the trainer image; sshd is not needed"
+ENTRYPOINT: Final = "args are the command: the image's ENTRYPOINT was not looked at"
 WHY_NOT: Final[Values] = {
     "elasticPolicy": "see docs/elastic.md",
     "schedulingPolicy": "see docs/queueing.md",
@@ -90,11 +91,17 @@ def variables(container: Values) -> dict[str, Values]:
     return {entry["name"]: entry for entry in container.get("env") or []}
 
 
-def called(container: Values) -> list[str]:
-    """The words that a container runs, with the variables that Kubernetes would put in."""
+def called(container: Values) -> tuple[list[str], list[str]]:
+    """The words that a container runs, with the variables that Kubernetes would put in; and notes on them.
+
+    There are no words where they are but options of the image's ENTRYPOINT, which is not known.
+    """
     texts = {name: str(entry["value"]) for name, entry in variables(container).items() if "value" in entry}
-    words = [*(container.get("command") or []), *(container.get("args") or [])]
-    return [VARIABLE.sub(lambda found: texts.get(found[1], found[0]), str(word)) for word in words]
+    command, args = container.get("command") or [], container.get("args") or []
+    words = [VARIABLE.sub(lambda found: texts.get(found[1], found[0]), str(word)) for word in (*command, *args)]
+    if command or not words:
+        return words, []
+    return ([], []) if words[0].startswith("-") else (words, [ENTRYPOINT])
 
 
 def of_mpi_job(spec: Values) -> Parts:

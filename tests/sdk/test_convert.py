@@ -1,6 +1,6 @@
 """Jobs of Kubeflow as DLTrainJobs: what is kept, that all else is told, and that nonsense is refused."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -141,6 +141,55 @@ def test_variables_are_those_that_ranks_have_under_the_launcher() -> None:
         "$(TOKEN) in the command stays as it is: ranks find TOKEN in their environment",
         "envFrom of the launcher was left out",
     )
+
+
+def test_a_value_that_ranks_do_not_get_is_to_be_written_by_hand() -> None:
+    source = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+    launcher = {"env": [{"name": "S", **source}, {"name": "OWN", **source}]}
+    command = "mpirun python train.py --token $(S) --own $(OWN)"
+    found = convert(mpi_job(command, launcher, {"env": [variable("OWN", "4")]}))
+    assert found.notes == (
+        IMAGE,
+        "variable S of the launcher was left out: it is not passed on to ranks",
+        "$(OWN) in the command stays as it is: ranks find OWN in their environment",
+        "$(S) in the command stays as it is: write its value by hand, ranks have none",
+    )
+
+
+def train_job(trainer: Document) -> Document:
+    """A TrainJob."""
+    return {"kind": "TrainJob", "metadata": {"name": "fit"}, "spec": {"trainer": {"image": "mine:1", **trainer}}}
+
+
+MAKERS = [pytest.param(pytorch_job, id="PyTorchJob"), pytest.param(train_job, id="TrainJob")]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("first", ["--backend", "$(FLAG)"])
+def test_options_of_an_entrypoint_are_no_command(make: Callable[[Document], Document], first: str) -> None:
+    container = {"args": [first, "gloo"], "env": [variable("FLAG", "--backend")]}
+    with pytest.raises(SpecError) as caught:
+        convert(make(container))
+    assert str(caught.value) == (
+        "spec.command: cannot be told from the job; write the program that the image would run"
+    )
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("words", "notes"),
+    [
+        ({"args": ["python", "train.py"]}, ("args are the command: the image's ENTRYPOINT was not looked at",)),
+        ({"command": ["python", "train.py"]}, ()),
+        ({"command": ["python"], "args": ["train.py"]}, ()),
+    ],
+    ids=["args alone", "command alone", "both"],
+)
+def test_args_without_a_command_are_kept_and_told(
+    make: Callable[[Document], Document], words: Document, notes: tuple[str, ...]
+) -> None:
+    found = convert(make(words))
+    assert (found.job.spec.command, found.notes) == (("python", "train.py"), (RENDEZVOUS, *notes))
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,20 @@ def imports_for_all() -> Any:
     return [str(decimals.Decimal(number)) for number in range(2)]
 
 
+def shares_what_a_sibling_sets(n: int = 4) -> Any:
+    """Set a global name in one inner function, and use it in another and in the function around them."""
+
+    def start() -> None:
+        global table  # noqa: PLW0603 - which is the point
+        table = list(range(n))  # type: ignore[name-defined]
+
+    def work(i: int) -> Any:
+        return table[i]  # type: ignore[name-defined]
+
+    start()
+    return [work(i) for i in range(n)], len(table)  # type: ignore[name-defined]
+
+
 def says_its_module() -> Any:
     """Use a name that every module has."""
     return bool(__name__)
@@ -131,13 +145,41 @@ def says_its_module() -> Any:
 
 @pytest.mark.parametrize(
     ("function", "arguments"),
-    [(all_over, ()), (counts_down, (3,)), (imports_for_all, ()), (says_its_module, ())],
+    [
+        (all_over, ()),
+        (counts_down, (3,)),
+        (imports_for_all, ()),
+        (shares_what_a_sibling_sets, ()),
+        (says_its_module, ()),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_is_shipped_does_alone_what_the_function_does(function: Any, arguments: tuple[int, ...]) -> None:
     alone: dict[str, Any] = {"__name__": "alone"}
     exec(compile(source_of(function), "alone.py", "exec", dont_inherit=True), alone)
     assert alone[function.__name__](*arguments) == function(*arguments)
+
+
+def shares_what_nobody_sets() -> Any:
+    """Use one name that is set nowhere, and one that is set after it is used and by nobody else."""
+
+    def start() -> None:
+        global late  # noqa: PLW0603 - which is the point
+        late = [late, unset]  # type: ignore[name-defined]  # noqa: F821
+
+    def work() -> Any:
+        return unset  # type: ignore[name-defined]  # noqa: F821
+
+    start()
+    return work()
+
+
+def test_a_global_name_that_no_other_code_sets_is_refused() -> None:
+    with pytest.raises(SpecError) as caught:
+        source_of(shares_what_nobody_sets)
+    assert [problem.rule for problem in caught.value.problems] == [
+        f"uses {name}, which is not defined and does not travel with it" for name in ("late", "unset")
+    ]
 
 
 def test_annotations_need_nothing_for_they_are_not_evaluated() -> None:
