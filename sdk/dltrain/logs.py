@@ -18,7 +18,7 @@ from dltrain.moments import in_utc, moment_of
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 from dltrain.refusals import BadRequestError, NodeGoneError
 from dltrain.requests import ask, ask_for_list, reading
-from dltrain.stored_logs import PREFIX, prefixed
+from dltrain.stored_logs import PREFIX, status_lines
 from dltrain.watch import job_path
 
 PAUSE_SECONDS: Final = 1.0
@@ -294,11 +294,3 @@ class LogReader:
         if tail is not None and self.rank is None:  # else the pod's last lines may be other ranks'
             query["tailLines"] = tail
         return Request("GET", f"/api/v1/namespaces/{self.job.namespace}/pods/{pod.name}/log", query)
-
-
-def status_lines(job: DLTrainJob, rank: int | None) -> list[str]:
-    """What the status keeps of the output: the last lines of the rank that failed first."""
-    failure = job.status.failure or job.status.last_restart
-    if failure is None or not failure.log or (rank is not None and failure.rank != rank):
-        return []
-    return list(prefixed(failure.log.splitlines(), failure.rank))

@@ -24,6 +24,14 @@ def prefixed(lines: Sequence[str], rank: int | None) -> Iterator[str]:
         yield line if rank is None or PREFIX.match(line) else f"[rank {rank}] {line}"
 
 
+def status_lines(job: DLTrainJob, rank: int | None) -> list[str]:
+    """What the status keeps of the output: the last lines of the rank that failed first."""
+    failure = job.status.failure or job.status.last_restart
+    if failure is None or not failure.log or (rank is not None and failure.rank != rank):
+        return []
+    return list(prefixed(failure.log.splitlines(), failure.rank))
+
+
 def logs_address(job: DLTrainJob) -> str | None:
     """Where a job's logs are; None where they went with its pods.
 
