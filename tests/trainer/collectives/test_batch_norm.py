@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.distributed.batch_norm import SyncBatchNorm, restore_batch_norms, synchronize_batch_norms
 from dltrain_trainer.distributed.single import SingleCommunicator
+from dltrain_trainer.models.shapes import ModelError
 from tests.trainer.collectives.learning import NORMALIZED, evenly, largest_difference, trained, unequally
 from tests.trainer.group import on_ranks
 
@@ -138,6 +141,34 @@ def test_a_model_keeps_its_tensors_and_their_names_and_gets_its_own_layers_back(
     assert [type(one) for one in model.modules()] == kinds
     assert {name: one.data_ptr() for name, one in model.state_dict().items()} == tensors
     assert (model.again.eps, model.again.momentum, model.again.training) == (0.1, 0.3, False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_activation_within_a_layer_of_timm_s_stays(training: bool) -> None:
+    original = BatchNormAct2d(3, act_layer=nn.PReLU, eps=0.1)
+    batch = torch.randn(4, 3, 5, 5)
+    expected = copy.deepcopy(original).train(training)(batch)
+    model = nn.Sequential(original).train(training)
+    names = list(model.state_dict())
+    synchronize_batch_norms(model, ALONE)
+    torch.testing.assert_close(model(batch), expected, rtol=1e-5, atol=1e-6)
+    assert list(model.state_dict()) == names
+    restore_batch_norms(model)
+    assert model[0] is original
+    assert list(model.state_dict()) == names
+
+
+def test_a_layer_with_a_forward_of_its_own_is_refused() -> None:
+    class Doubled(nn.BatchNorm2d):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+            return 2 * super().forward(input)
+
+    with pytest.raises(ModelError) as caught:
+        synchronize_batch_norms(nn.Sequential(Doubled(3)), ALONE)
+    assert str(caught.value) == (
+        "spec.pipeline.train.communication.syncBatchNorm: cannot stand for Doubled, a layer with a forward of its own; "
+        "remove it"
+    )
 
 
 def test_outside_training_nobody_waits_for_anybody() -> None:

@@ -14,6 +14,7 @@ from dltrain_trainer.distributed.bucket import Bucket, grouped
 from dltrain_trainer.distributed.communicator import Wait
 from dltrain_trainer.distributed.gradients import Gradients
 from dltrain_trainer.distributed.single import SingleCommunicator
+from dltrain_trainer.models.zoo import lay_out
 from tests.trainer.group import on_ranks
 
 NETWORK = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 5), nn.Linear(5, 2))
@@ -163,6 +164,29 @@ def test_a_gradient_is_a_slice_of_its_bucket_in_the_parameters_own_layout(layout
     rows, vector = bucket.matrices(bucket.gradients)
     assert (rows.shape, vector.shape) == ((4, 12), (1, 4))
     assert [sorted(row.tolist()) for row in rows] == [sorted(one.flatten().tolist()) for one in weight.grad]
+
+
+class Cut(nn.Module):
+    """A model with a table that was cut out of a wider one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter((torch.arange(40.0) / 40).view(10, 4)[:, :3])
+        self.last = nn.Linear(3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x * self.table.sum(0))
+
+
+def test_what_was_cut_out_of_a_larger_tensor_has_a_gradient_of_its_own() -> None:
+    model, reference = Cut(), Cut()
+    reference.load_state_dict(model.state_dict())
+    backward(reference, BATCH)
+    lay_out(model, channels_last=True)
+    gradients = Gradients(model.parameters(), SingleCommunicator())
+    gradients.reset()
+    gradients.finish(backward(model, BATCH))
+    assert all(torch.equal(one, other) for one, other in zip(gradient_of(model), gradient_of(reference), strict=True))
 
 
 @pytest.mark.parametrize(

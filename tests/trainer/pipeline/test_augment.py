@@ -79,6 +79,11 @@ def test_any_number_of_moves_is_the_same_as_one_after_the_other() -> None:
     torch.testing.assert_close(together, places.flip(flip, unmoved(), mirrored).gather(first), rtol=0, atol=0)
 
 
+def test_a_rank_without_samples_in_a_batch_moves_none() -> None:
+    none = places.unmoved(0, BYTES.shape[1:], torch.device("cpu")).gather(BYTES[:0])
+    assert (none.shape, none.dtype) == ((0, *BYTES.shape[1:]), BYTES.dtype)
+
+
 def test_rotations_are_torchvisions() -> None:
     spec = api.Rotate(degrees=40)
     drawn = warps.draw_rotate(spec, draws(), SIZE)

@@ -7,7 +7,7 @@ wait for its part of the sums.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dltrain_trainer.distributed.communicator import Communicator
+from dltrain_trainer.models.shapes import ModelError
+
+AFTER: Final = ("drop", "act")
+"""The layers that timm's BatchNormAct2d and its like hold and apply after they have normalised, in this order."""
+PLAIN: Final = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+"""What only normalises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,11 @@ class SyncBatchNorm(_BatchNorm):
     """A batch normalisation whose statistics in training are those of all ranks' samples; its tensors keep their names.
 
     In torch's words: BatchNorm for any number of dimensions, with `momentum` and `track_running_stats` as they were.
+    What follows within the same layer, as in timm's BatchNormAct2d, goes on as it is.
     """
+
+    original: _BatchNorm
+    """What it stands for; no layer of the model meanwhile, or its tensors would have a second name."""
 
     def __init__(self, original: _BatchNorm, communicator: Communicator, name: str) -> None:
         """Take the place of a batch normalisation, with its own parameters and buffers.
@@ -45,7 +55,11 @@ class SyncBatchNorm(_BatchNorm):
         """
         super().__init__(original.num_features, original.eps, original.momentum, affine=False)
         take_over(self, original)
-        self.kind, self.communicator, self.name = type(original), communicator, name
+        self.__dict__["original"] = original
+        self.after = [name for name in AFTER if isinstance(getattr(original, name, None), nn.Module)]
+        for layer in self.after:
+            setattr(self, layer, getattr(original, layer))
+        self.communicator, self.name = communicator, name
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
         if input.ndim < 2:
@@ -53,6 +67,13 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Map (n, C, ...) to the same shape."""
+        normalized = self.normalized(input)
+        for layer in self.after:
+            normalized = getattr(self, layer)(normalized)
+        return normalized
+
+    def normalized(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """What the batch normalisation itself makes of a batch."""
         self._check_input_dim(input)
         if not self.training:
             return super().forward(input)
@@ -154,18 +175,36 @@ def along(values: Tensor, x: Tensor) -> Tensor:
 
 
 def synchronize_batch_norms(model: nn.Module, communicator: Communicator) -> None:
-    """Let the batch normalisations of a model use the global batch; its tensors and their names stay."""
+    """Let the batch normalisations of a model use the global batch; its tensors and their names stay.
+
+    Raises:
+        ModelError: one of them does more than it is known here to do.
+    """
     for number, layer in enumerate([one for one in model.modules() if isinstance(one, _BatchNorm)]):
         if not isinstance(layer, SyncBatchNorm):
+            check_kind(layer)
             replace(model, layer, SyncBatchNorm(layer, communicator, f"batchNorm.{number}"))
 
 
+def check_kind(layer: _BatchNorm) -> None:
+    """See that a layer is one of torch's, or does nothing but normalise and what AFTER names.
+
+    Raises:
+        ModelError: it does something else, which would be lost.
+    """
+    known = type(layer).forward in PLAIN or all(isinstance(getattr(layer, name, None), nn.Module) for name in AFTER)
+    if not known:
+        raise ModelError(
+            f"spec.pipeline.train.communication.syncBatchNorm: cannot stand for {type(layer).__name__}, a layer with a "
+            "forward of its own; remove it"
+        )
+
+
 def restore_batch_norms(model: nn.Module) -> None:
-    """Put the batch normalisations of torch back, with what was learnt meanwhile."""
+    """Put the batch normalisations that were replaced back, with what was learnt meanwhile."""
     for layer in [one for one in model.modules() if isinstance(one, SyncBatchNorm)]:
-        plain = layer.kind(layer.num_features, layer.eps, layer.momentum, affine=False)
-        take_over(plain, layer)
-        replace(model, layer, plain)
+        take_over(layer.original, layer)
+        replace(model, layer, layer.original)
 
 
 def replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

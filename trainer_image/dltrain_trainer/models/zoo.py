@@ -55,7 +55,9 @@ def build(model: Model, shape: Shape, outputs: int, seed: int = 0, *, channels_l
 
 
 def lay_out(model: nn.Module, *, channels_last: bool) -> None:
-    """Store the weights of two-dimensional convolutions with their channels last, or first; others have one layout.
+    """Store the weights of two-dimensional convolutions with their channels last, or first, and all others densely.
+
+    What is cut out of a larger tensor would have gradients that overlap, for these are slices of one buffer.
 
     A model with a convolution that is unsafe so keeps its channels first in any case.
 
@@ -69,6 +71,8 @@ def lay_out(model: nn.Module, *, channels_last: bool) -> None:
     for parameter in model.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.to(memory_format=layout)
+        else:
+            parameter.data = parameter.data.contiguous()
 
 
 def is_unsafe(module: nn.Module) -> bool:

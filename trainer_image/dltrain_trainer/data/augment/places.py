@@ -37,12 +37,12 @@ class Places:
         """The results.
 
         Args:
-            images: any type, shape (n, C, H, W).
+            images: any type, shape (n, C, H, W); n may be 0.
         """
         count, channels, height, width = images.shape
-        framed = pad(images, (0, 1, 0, 1)).view(count, channels, -1)
+        framed = pad(images, (0, 1, 0, 1)).view(count, channels, (height + 1) * (width + 1))
         index = (self.rows * (width + 1)).unsqueeze(2) + self.columns.unsqueeze(1)
-        flat = index.view(count, 1, -1).expand(count, channels, -1)
+        flat = index.view(count, 1, height * width).expand(count, channels, height * width)
         return framed.gather(2, flat).view(count, channels, height, width)
 
 
