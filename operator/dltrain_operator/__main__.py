@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import secrets
 import socket
 import sys
@@ -51,6 +52,7 @@ async def serve(settings: Settings) -> None:
                 cluster.may_write = lambda: elector.leads
                 await lead(controller, elector, settings)
             else:
+                await patiently(controller.find_gangs, ClusterError)
                 await controller.lead()
                 async with asyncio.TaskGroup() as tasks:
                     pulse = tasks.create_task(heartbeat(own_line))
@@ -79,6 +81,7 @@ async def lead(controller: Controller, elector: Elector, settings: Settings) -> 
         LeadershipLostError: another operator leads; whoever started this one starts it again.
     """
     with suppress(ClusterError):
+        await controller.find_gangs()  # before the lease, which nobody renews until the campaign
         if await elector.stand():
             await controller.lead()
     ended = asyncio.Event()
@@ -127,6 +130,8 @@ def main() -> None:
     settings = parse_arguments(sys.argv[1:], os.environ)
     configure_logging(settings.log_level, settings.log_format)
     use_small_tls_buffers()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each running job has a connection
     try:
         asyncio.run(serve(settings))
     except ClusterError as error:

@@ -20,6 +20,8 @@ class GoneError(ClusterError):
     """The API server does not remember so old a version."""
 
 
+WEBHOOK: Final = "admission webhook"
+"""What refuses in whatever way it likes, and may do so for a while only: with a registry away, say."""
 PLAIN: Final = {404: NotFoundError, 410: GoneError}
 """Statuses that say all by themselves."""
 
@@ -34,7 +36,7 @@ def error_of(status: int, request: str, text: bytes, retry_after: float) -> Clus
         return AlreadyExistsError(sentence)
     if status == 409:
         return StaleError(sentence)
-    if status in {400, 413, 422}:
+    if status in {400, 413, 422} and WEBHOOK not in message:
         return RefusedError(message or sentence)
     if status == 429 or status >= 500:
         return UnavailableError(sentence, retry_after)

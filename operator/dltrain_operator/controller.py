@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import Final, Self
 
 from dltrain.api.channel import GroupStatus
@@ -53,7 +52,7 @@ class Controller:
         self._queue = WorkQueue(self._reconciler, settings.workers, metrics)
         self._inventory = Inventory(cluster, self._cache, settings.namespaces, self._changed)
         self._watches = Watches(cluster, self._inventory, self.seen)
-        self._begun = False
+        self._begun = self._gangs_found = False
         self._filled, self._leading = asyncio.Event(), asyncio.Event()
         metrics.show(self._cache.phases, lambda: self._queue.depth)
         metrics.show_jobs(self._cache.jobs, settings.job_metrics)
@@ -69,6 +68,15 @@ class Controller:
         log.info("everything that exists is known")
         self._filled.set()
 
+    async def find_gangs(self) -> None:
+        """Learn who schedules gangs here.
+
+        Raises:
+            ClusterError: the cluster does not answer, or refuses.
+        """
+        self._reconciler.schedule_gangs_by(await gang_scheduler(self.cluster, self._gangs))
+        self._gangs_found = True
+
     async def lead(self) -> None:
         """Serve jobs from now on: no other operator does.
 
@@ -79,8 +87,8 @@ class Controller:
         if self._begun:
             await self._filled.wait()
             await self._inventory.fill()
-        find = partial(gang_scheduler, self.cluster, self._gangs)
-        self._reconciler.schedule_gangs_by(await patiently(find, ClusterError))
+        if self._begun or not self._gangs_found:
+            await patiently(self.find_gangs, ClusterError)
         if not self._leading.is_set():
             self._leading.set()
             for job in self._cache.jobs():  # nothing is told in between: what changes from now on is queued as it comes
@@ -96,11 +104,11 @@ class Controller:
                 tasks.create_task(self._watches.run())
                 await self._leading.wait()
                 log.info("jobs are served from now on")
-                self._metrics.leader.set(1)
+                self._metrics.leader.set_function(lambda: float(self.cluster.may_write()))
                 tasks.create_task(self._queue.run())
                 tasks.create_task(self._recorder.run())
         finally:
-            self._metrics.leader.set(0)
+            self._metrics.leader.set_function(lambda: 0.0)
             self._observers.stop()
 
     def alive(self) -> str:
@@ -113,7 +121,9 @@ class Controller:
 
     def ready(self) -> str:
         """Why no job is served, or could be after a change of leaders; empty if all is well."""
-        return "" if self._filled.is_set() else "what exists is being listed"
+        if not self._filled.is_set():
+            return "what exists is being listed"
+        return "the lease is not renewed" if self._leading.is_set() and not self.cluster.may_write() else ""
 
     async def stop(self) -> None:
         """Stop working; returns when nothing is under way any more."""

@@ -76,7 +76,7 @@ class Observers:
                 async for status in statuses(target, self._port, line.context()):
                     line.heard()
                     self._report(job, target, status)
-            except ChannelError as error:
+            except (ChannelError, OSError) as error:  # the latter without files or connections to spare
                 self._report(job, target, None)
                 log.log(line.log_level, "%s/%s: %s; will dial again", *job, error)
             await asyncio.sleep(line.delay())

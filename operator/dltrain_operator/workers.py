@@ -131,7 +131,7 @@ def seat_worker(
     if current is None and (used == 0 or (worker.index, used) in issued):
         return Seat(worker.index, max(used, 1), create=True, retry_at=later, remove=remove)
     finishing = may_be_finishing(worker, coordinator_lives=coordinator_lives)
-    retry_at = earliest_replacement(worker, finishing=finishing)
+    retry_at = earliest_replacement(worker, now, finishing=finishing)
     if retry_at is not None and retry_at > now:
         again = min(retry_at, later or retry_at)
         return Seat(worker.index, used, pod=current, retry_at=again, finishing=finishing, remove=remove)
@@ -159,7 +159,7 @@ def in_the_way(worker: WorkerPods, now: datetime) -> tuple[tuple[PodRecord, ...]
 def removal_time(pod: PodRecord, now: datetime) -> datetime:
     """When a pod that is in the way may be removed."""
     lingers = pod.ended and pod.removable  # a sidecar keeps it running, or the kubelet is not done with it
-    return (pod.ended_at or now) + FINISH_GRACE if lingers else now
+    return after(pod.ended_at or now, FINISH_GRACE, now) if lingers else now
 
 
 def may_be_finishing(worker: WorkerPods, *, coordinator_lives: bool) -> bool:
@@ -174,13 +174,18 @@ def may_be_finishing(worker: WorkerPods, *, coordinator_lives: bool) -> bool:
     )
 
 
-def earliest_replacement(worker: WorkerPods, *, finishing: bool) -> datetime | None:
+def after(moment: datetime, wait: timedelta, now: datetime) -> datetime:
+    """A wait after a moment that a node has told; no wait where that is to come: the clock of the node is wrong."""
+    return moment + wait if moment <= now else now
+
+
+def earliest_replacement(worker: WorkerPods, now: datetime, *, finishing: bool) -> datetime | None:
     """When a pod that ended may be replaced; None for at once."""
     current = worker.current
     if current is None or current.deletes_at is not None:
         return None
     ended = current.ended_at or current.created_at
-    return ended + (FINISH_GRACE if finishing else backoff(worker.pods))
+    return after(ended, FINISH_GRACE if finishing else backoff(worker.pods), now)
 
 
 def backoff(pods: Sequence[PodRecord]) -> timedelta:

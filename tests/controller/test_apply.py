@@ -39,6 +39,9 @@ def answer(reason: str, message: str) -> bytes:
     return json.dumps({"kind": "Status", "reason": reason, "message": message}).encode()
 
 
+DENIED = 'admission webhook "mutate.example.com" denied the request: registry: i/o timeout'
+
+
 @pytest.mark.parametrize(
     ("status", "text", "kind", "message"),
     [
@@ -47,6 +50,8 @@ def answer(reason: str, message: str) -> bytes:
         pytest.param(409, answer("Conflict", "a changed"), StaleError, "GET /x: a changed", id="conflict"),
         pytest.param(422, answer("Invalid", "Pod a is invalid"), RefusedError, "Pod a is invalid", id="invalid"),
         pytest.param(400, answer("BadRequest", "unknown field"), RefusedError, "unknown field", id="bad request"),
+        pytest.param(400, answer("", DENIED), ClusterError, f"GET /x: {DENIED}", id="a webhook, without a reason"),
+        pytest.param(422, answer("Invalid", DENIED), ClusterError, f"GET /x: {DENIED}", id="a webhook"),
         pytest.param(403, answer("Forbidden", "quota"), ClusterError, "GET /x: quota", id="forbidden"),
         pytest.param(429, answer("TooManyRequests", "busy"), UnavailableError, "GET /x: busy", id="busy"),
         pytest.param(503, b"upstream", UnavailableError, "GET /x: upstream", id="a proxy's words"),

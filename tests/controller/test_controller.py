@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from dltrain_operator.observed import Notes
 from dltrain_operator.settings import Settings
 from tests.controller.builders import KEY, UID, job_object, says
 
+TURNS = 100
+"""Of the event loop: more than anything takes that waits for nothing."""
 KEYS = MasterKeys({"1": b"m" * 32})
 COORDINATOR = Target(pod="uid-cifar-0-1", address="10.0.0.0", job=UID, key_version="1")
 
@@ -31,6 +34,7 @@ class ListedCluster:
 
     def __init__(self, *jobs: dict[str, Any]) -> None:
         self.jobs = list(jobs)
+        self.writable = True
         self.listing: Callable[[str], object] = lambda _: None
         """Called with each kind that is listed, before its list is answered."""
 
@@ -38,6 +42,13 @@ class ListedCluster:
         self.listing(kind)
         items = self.jobs if kind == "DLTrainJob" else []
         yield {"metadata": {"resourceVersion": "500"}, "items": items}
+
+    def may_write(self) -> bool:
+        return self.writable
+
+    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
+        await asyncio.Event().wait()
+        yield {}
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError(manifest)
@@ -50,6 +61,19 @@ class Bench:
         self.cluster, self.metrics = ListedCluster(*jobs), Metrics()
         cluster: Any = self.cluster
         self.controller = Controller(cluster, KEYS, Settings(gang_scheduler="none"), self.metrics)
+
+    @property
+    def leader(self) -> float | None:
+        """Whether it leads, as Prometheus is told."""
+        return self.metrics.registry.get_sample_value("dltrain_leader")
+
+    async def leads(self) -> None:
+        """Wait until it says so."""
+        for _ in range(TURNS):
+            if self.leader:
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("it does not lead")
 
     def tell(self, change: str, job: dict[str, Any]) -> None:
         """Play the watch of jobs."""
@@ -89,6 +113,28 @@ async def test_an_operator_that_leads_from_its_start_queues_every_job_that_it_fi
     assert bench.depth == 0
     await bench.controller.fill()
     assert bench.depth == 2
+
+
+async def test_a_leader_whose_lease_is_not_renewed_is_not_ready_and_does_not_say_that_it_leads() -> None:
+    bench = Bench(named("a"))
+    await bench.controller.lead()
+    await bench.controller.fill()
+    working = asyncio.create_task(bench.controller.run())
+    await bench.leads()
+    assert (bench.controller.ready(), bench.leader) == ("", 1)
+    bench.cluster.writable = False
+    assert (bench.controller.ready(), bench.leader) == ("the lease is not renewed", 0)
+    working.cancel()
+    await asyncio.wait([working])
+    assert bench.leader == 0
+
+
+async def test_an_operator_that_leads_from_its_start_asks_nothing_between_the_lease_and_its_work() -> None:
+    controller = Bench().controller
+    await controller.find_gangs()
+    leading = controller.lead()
+    with pytest.raises(StopIteration):
+        leading.send(None)  # it has never waited
 
 
 @pytest.mark.parametrize("word", [says("succeeded"), None], ids=["it said", "it cannot be reached"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from dltrain.api.channel import GroupStatus, Heartbeat, Observe
 from dltrain.channel import Channel
 from dltrain.errors import ChannelError
 from dltrain_operator.actions import Target
+from dltrain_operator.identity import observer_context
 from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.observer import Observers
 from dltrain_operator.records import JobKey
@@ -166,6 +169,27 @@ async def test_a_coordinator_that_cannot_be_reached_costs_one_line_of_log(caplog
     observers.stop()
     logger.removeHandler(lines)
     assert lines.levels[:3] == [logging.INFO, logging.DEBUG, logging.DEBUG]
+
+
+async def test_a_coordinator_is_dialled_again_when_there_were_no_files_to_spare(
+    coordinator: tuple[Coordinator, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer, port = coordinator
+    peer.say = [says("running")]
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def context(*arguments: Any) -> ssl.SSLContext:
+        if failures:
+            raise failures.pop()
+        return observer_context(*arguments)
+
+    monkeypatch.setattr("dltrain_operator.observer.observer_context", context)
+    reports = Reports()
+    observers = Observers(KEYS, reports, port)
+    observers.follow(KEY, TARGET)
+    await until(reports.news, lambda: bool(reports.all))
+    observers.stop()
+    assert reports.missed == [(KEY, TARGET)]
 
 
 async def test_a_master_key_that_was_removed_is_reported(caplog: pytest.LogCaptureFixture) -> None:

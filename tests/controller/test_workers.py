@@ -57,6 +57,13 @@ def test_a_waiting_replacement_says_when_to_look_again() -> None:
     assert seats([pod(0), *failing], incarnations=(1, 2), at=3)[1].create
 
 
+def test_a_node_whose_clock_is_ahead_delays_nothing() -> None:
+    failing = [ended(1, 1, 1, at=0), ended(1, 1, 2, at=900)]
+    assert seats([pod(0), *failing], incarnations=(1, 2), at=300)[1] == Seat(
+        1, 3, create=True, lost=failing[1], replaces=True
+    )
+
+
 def test_a_pod_that_somebody_deletes_is_replaced_without_delay() -> None:
     gone = deleting(1, 2, until=630)
     assert seats([pod(0), ended(1, 1, 1, at=0), gone], incarnations=(1, 2), at=601)[1] == Seat(
