@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dltrain import names
-from dltrain.names import QUEUE_LABEL
 from dltrain_operator.kueue import ADMISSION_GATE, GROUP_LABEL
 
 Object = Mapping[str, Any]
@@ -271,7 +270,7 @@ def queued(pod: Object) -> str:
     if all(gate["name"] != ADMISSION_GATE for gate in pod.get("spec", {}).get("schedulingGates", ())):
         return ""
     labels: Mapping[str, str] = pod["metadata"].get("labels", {})
-    queue, group = labels.get(QUEUE_LABEL, ""), labels.get(GROUP_LABEL, "")
+    queue, group = labels.get(names.QUEUE_LABEL, ""), labels.get(GROUP_LABEL, "")
     return f"waits in the queue {queue} to be admitted; `kubectl describe workload {group}` has its reason"
 
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import stored_job
 from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take, Work
-from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError, WaitTimeoutError
+from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
 from dltrain.moments import in_utc, moment_of
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 from dltrain.refusals import BadRequestError, NodeGoneError
 from dltrain.requests import ask, ask_for_list, reading
 from dltrain.stored_logs import PREFIX, status_lines
-from dltrain.watch import job_path
+from dltrain.watch import job_path, time_is_up
 
 PAUSE_SECONDS: Final = 1.0
 """Between two looks for a pod that is to come."""
@@ -186,7 +186,7 @@ class LogReader:
         known: set[str] = set()
         while not self._finished or (yield Forked()):
             if self.deadline is not None and self.clock() >= self.deadline:
-                raise WaitTimeoutError(f"gave up waiting for {self.job.name}: the time is up")
+                raise time_is_up(self.job.name)
             finished = self._finished or (yield from self._has_finished())
             for pod in (yield from self._pods_if_reachable()):
                 if pod.name not in known:

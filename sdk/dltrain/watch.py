@@ -145,8 +145,13 @@ class JobWatch:
             return None
         left = self.deadline - self.clock()
         if left <= 0:
-            raise WaitTimeoutError(f"gave up waiting for {self.name or 'jobs'}: the time is up")
+            raise time_is_up(self.name or "jobs")
         return left
+
+
+def time_is_up(awaited: str) -> WaitTimeoutError:
+    """That the time for something has passed."""
+    return WaitTimeoutError(f"gave up waiting for {awaited}: the time is up")
 
 
 def event_of(line: bytes) -> tuple[Any, Mapping[str, Any]]:

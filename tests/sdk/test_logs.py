@@ -89,20 +89,23 @@ def two_pods(fake_api: FakeApi) -> FakeApi:
     return fake_api
 
 
+BY_TIME = [
+    "[rank 0] first try",
+    "12:00:00 agent: attempt 2",
+    "[rank 0] hello",
+    "[rank 2] hello",
+    "[rank 1] hello",
+    "[rank 3] hello",
+    "[rank 2] bye",
+]
+"""The lines of its pods."""
+
+
 @pytest.mark.usefixtures("two_pods")
 @pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
 def test_the_lines_of_every_pod_that_has_started_are_told_by_time(fake_client: Client, follow: bool) -> None:
     lines = list(fake_client.logs("a", follow=follow))
-    expected = [
-        "[rank 0] first try",
-        "12:00:00 agent: attempt 2",
-        "[rank 0] hello",
-        "[rank 2] hello",
-        "[rank 1] hello",
-        "[rank 3] hello",
-        "[rank 2] bye",
-    ]
-    assert lines == expected if not follow else sorted(lines) == sorted(expected)
+    assert lines == BY_TIME if not follow else sorted(lines) == sorted(BY_TIME)
 
 
 @pytest.mark.parametrize("follow", [False, True], ids=["as it is", "followed"])
@@ -436,15 +439,7 @@ def test_a_log_that_breaks_off_is_told_where_it_does_and_the_others_go_on(two_po
     assert notice.startswith(
         f"[dltrain] the log of a-0-1 cannot be read: cannot reach the Kubernetes API at {two_pods.url}"
     )
-    assert [first, *others] == [
-        "[rank 0] first try",
-        "12:00:00 agent: attempt 2",
-        "[rank 0] hello",
-        "[rank 2] hello",
-        "[rank 1] hello",
-        "[rank 3] hello",
-        "[rank 2] bye",
-    ]
+    assert [first, *others] == BY_TIME
 
 
 @pytest.mark.usefixtures("in_groups")

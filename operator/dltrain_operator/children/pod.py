@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
-from dltrain.names import SOURCE_VOLUME, STORAGE_VOLUME
 from dltrain.overlay import overlay
 from dltrain.template import CONTAINER_SECURITY, POD_SECURITY
 from dltrain_operator.children.metadata import Manifest, child_metadata
@@ -120,7 +119,7 @@ def worker_container(job: DLTrainJob, image: str) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - see HOME
             {"name": "workspace", "mountPath": names.WORKSPACE_DIR},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - where MPI exchanges data between ranks
-            {"name": STORAGE_VOLUME, "mountPath": names.STORAGE_DIR},
+            {"name": names.STORAGE_VOLUME, "mountPath": names.STORAGE_DIR},
             *source_mounts(job),
         ],
     }
@@ -134,7 +133,7 @@ def volumes(job: DLTrainJob) -> list[Manifest]:
         {"name": "tmp", "emptyDir": {}},
         {"name": "workspace", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        {"name": STORAGE_VOLUME, **storage_volume(job.spec.storage)},
+        {"name": names.STORAGE_VOLUME, **storage_volume(job.spec.storage)},
         *source_volumes(job),
     ]
 
@@ -148,8 +147,8 @@ def source_volume(job: DLTrainJob, claim: str) -> str:
     """The volume of a claim to read from: one claim is one volume, even if the job writes to it, too."""
     storage, place = job.spec.storage, source_claims(job).index(claim)
     if storage and storage.claim_name == claim:
-        return STORAGE_VOLUME
-    return f"{SOURCE_VOLUME}-{place + 1}" if place else SOURCE_VOLUME
+        return names.STORAGE_VOLUME
+    return f"{names.SOURCE_VOLUME}-{place + 1}" if place else names.SOURCE_VOLUME
 
 
 def source_mounts(job: DLTrainJob) -> list[Manifest]:
@@ -169,5 +168,5 @@ def source_volumes(job: DLTrainJob) -> list[Manifest]:
     return [
         {"name": volume, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         for claim, volume in volumes.items()
-        if volume != STORAGE_VOLUME
+        if volume != names.STORAGE_VOLUME
     ]

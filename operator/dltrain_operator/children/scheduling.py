@@ -7,7 +7,6 @@ from typing import Final
 
 from dltrain import names
 from dltrain.api.job import DLTrainJob
-from dltrain.names import QUEUE_LABEL
 from dltrain.overlay import overlay
 from dltrain_operator.children.metadata import Manifest
 from dltrain_operator.kueue import GROUP_LABEL, TOTAL_ANNOTATION
@@ -92,7 +91,7 @@ def queue_metadata(job: DLTrainJob) -> Manifest:
         return {}
     return {
         "labels": {
-            QUEUE_LABEL: queue,
+            names.QUEUE_LABEL: queue,
             GROUP_LABEL: f"{job.name}-{job.metadata.uid[:8]}",
         },
         "annotations": {TOTAL_ANNOTATION: str(job.spec.workers.replicas)},

@@ -88,8 +88,10 @@ def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
     """
     files = files or s3()
     folder = cache / hashlib.sha256(address.encode()).hexdigest()[:24]
+    objects = listed(address, files)  # by all ranks at once: a list may be long
     with locked(folder):
-        objects = listed(address, files)  # what is there by now: another rank may have fetched for minutes
+        if not is_current(folder, objects):
+            objects = listed(address, files)  # what is there by now: another rank may have fetched for minutes
         if not is_current(folder, objects):
             remove_others(objects, folder)  # first, for a name may have been a folder's that is a file's now
             bring(address, objects, folder, say, files)
