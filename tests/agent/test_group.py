@@ -79,6 +79,22 @@ def test_exit_code_64_fails_the_job_at_once() -> None:
     assert (group.state, group.user_restarts) == ("failed", 0)
 
 
+def test_each_attempt_waits_twice_as_long_as_the_one_before_while_data_is_away() -> None:
+    group, pauses = running(backoff_limit=20), []
+    codes = [67] * 9 + [1] + [67]
+    for number, code in enumerate(codes, start=1):
+        clear = [e.MemberClear(number, index) for index in (0, 1)]
+        group, actions = after(group, e.RankEnded(number, ended(1, code, log=(f"error {number}",))), *clear)
+        pauses += [action.pause for action in actions if isinstance(action, e.StartAttempt)]
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300, 0, 5]
+
+
+def test_a_member_that_is_lost_while_data_is_away_shortens_no_wait() -> None:
+    group, _ = after(running(backoff_limit=20), e.RankEnded(1, ended(1, 67)), *CLEAR)
+    group, actions = after(group, e.Lost(1, 1), e.MemberClear(2, 0), e.Joined(join(1, 2)))
+    assert (group.number, group.user_restarts, actions[-1]) == (3, 1, e.StartAttempt(3, 5))
+
+
 def test_a_lost_member_ends_the_attempt_without_counting_as_the_users_error() -> None:
     group, actions = after(running(), e.Lost(1, 1), e.MemberClear(1, 0))
     assert (group.state, group.user_restarts) == ("gathering", 0)

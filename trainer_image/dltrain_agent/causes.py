@@ -99,6 +99,21 @@ def is_final(failure: Failure, before: Failure | None) -> bool:
     return same or failure.exit_code == EXIT_DO_NOT_RETRY or failure.reason in FINAL
 
 
+AWAY_SECONDS: Final = 5.0
+"""How long the first attempt waits that follows one whose data was away; each further one twice as long."""
+MOST_AWAY_SECONDS: Final = 300.0
+"""The longest such wait."""
+
+
+def pause_after(away: int) -> float:
+    """Seconds to wait before the next attempt, so that an outage does not use up the restarts at once.
+
+    Args:
+        away: how many attempts one after another have failed because data was away.
+    """
+    return min(AWAY_SECONDS * 2 ** min(away - 1, 16), MOST_AWAY_SECONDS) if away else 0.0
+
+
 def loss_of(exits: Sequence[RankExit], lost_index: int | None, attempt: int) -> Failure:
     """Why an attempt ended that none of its ranks has ended by an error.
 

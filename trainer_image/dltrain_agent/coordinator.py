@@ -187,8 +187,8 @@ class Coordinator:
                 log.warning("refused %s: %s", channel.peer, reason)
                 channel.post(Refused(reason=reason))
                 channel.close()
-            case e.StartAttempt(number):
-                self._start(number)
+            case e.StartAttempt(number, pause):
+                self._start(number, pause)
             case e.StopAttempt(number):
                 for member in self._members.values():
                     member.post(EndAttempt(attempt=number))
@@ -198,14 +198,15 @@ class Coordinator:
             case e.Settle() | e.Wait() | e.Doubt():
                 self._set_timer(action)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, pause: float) -> None:
         if self._worker.leaving:
             log.info("no further attempt starts here: this worker ends")
             return
         workers = len(self._group.attempt.workers)
-        log.info("attempt %d: %d ranks on %d workers", number, workers * self._settings.slots, workers)
+        when = f", in {pause:g} s because data was away" if pause else ""
+        log.info("attempt %d: %d ranks on %d workers%s", number, workers * self._settings.slots, workers, when)
         self._worker.begin(number)
-        self._spawn(self._launch(number), self._tasks)
+        self._spawn(self._launch(number, pause), self._tasks)
 
     def _set_timer(self, action: e.Settle | e.Wait | e.Doubt) -> None:
         match action:
@@ -235,7 +236,11 @@ class Coordinator:
             await asyncio.sleep(INTERRUPT_SECONDS)
         self._put(e.Settled(number))
 
-    async def _launch(self, number: int) -> None:
+    async def _launch(self, number: int, pause: float) -> None:
+        if pause:
+            await asyncio.sleep(pause)
+            if (self._group.number, self._group.state) != (number, "running") or self._worker.leaving:
+                return  # a member was lost meanwhile, say: another attempt follows
         hosts = [names.worker_host(self._settings.job.name, index) for index in self._group.attempt.workers]
         if self._settings.local:
             hosts = ["localhost"]

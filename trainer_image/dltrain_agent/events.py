@@ -110,6 +110,8 @@ class StartAttempt:
     """Run mpirun over all members."""
 
     number: int
+    pause: float = 0.0
+    """Seconds to wait before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from dltrain.api.channel import Join
 from dltrain.api.status import Failure
-from dltrain.names import EXIT_DO_NOT_RETRY
-from dltrain_agent.causes import is_consequence, is_final, loss_of, resizing, root_cause
+from dltrain.names import EXIT_DATA_AWAY, EXIT_DO_NOT_RETRY
+from dltrain_agent.causes import is_consequence, is_final, loss_of, pause_after, resizing, root_cause
 from dltrain_agent.events import (
     Action,
     Admit,
@@ -196,7 +196,8 @@ def gather(group: Group) -> Step:
     if group.state != "gathering" or not group.may_start:
         return group, ()
     number, attempt = group.number + 1, Attempt(workers=group.workers)
-    return replace(group, state="running", number=number, attempt=attempt), (StartAttempt(number),)
+    start = StartAttempt(number, pause_after(group.away))
+    return replace(group, state="running", number=number, attempt=attempt), (start,)
 
 
 def end_attempt(group: Group) -> Step:
@@ -225,7 +226,8 @@ def judge(group: Group) -> Step:
         return gather(replace(group, state="gathering", last_restart=why))
     failure = root_cause(attempt.exits, group.number, attempt.launcher or "no end", attempt.launcher_log)
     restarts, before = group.user_restarts + 1, group.failure
-    group = replace(group, user_restarts=restarts, failure=failure)
+    away = group.away + 1 if failure.exit_code == EXIT_DATA_AWAY else 0
+    group = replace(group, user_restarts=restarts, failure=failure, away=away)
     if restarts > group.backoff_limit or is_final(failure, before):
         return replace(group, state="failed", user_restarts=restarts - 1), (FinishJob(EXIT_DO_NOT_RETRY),)
     return gather(replace(group, state="gathering", last_restart=failure))

@@ -57,6 +57,8 @@ class Group:
     number: int = 0
     """The newest attempt."""
     user_restarts: int = 0
+    away: int = 0
+    """How many attempts without one in between have failed because data was away."""
     members: Mapping[int, int] = field(default_factory=dict)
     """Index -> incarnation of the members present."""
     attempt: Attempt = Attempt()

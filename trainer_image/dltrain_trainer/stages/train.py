@@ -21,6 +21,7 @@ from dltrain_trainer.models import Blueprint, ModelError
 from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
+from dltrain_trainer.training.allocator import keep_freed_memory
 from dltrain_trainer.training.learner import Learner, make_learner
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss, class_weights, make_loss
@@ -39,6 +40,8 @@ def run(run: Run) -> None:
     Raises:
         TrainerError: the samples do not fit the model, or it has diverged.
     """
+    if run.device.type == "cpu":
+        keep_freed_memory()
     run.artifact = new_artifact(run)
     state = new_state(run)
     checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep, what_a_step_means(run))
