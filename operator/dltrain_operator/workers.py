@@ -17,6 +17,8 @@ SHORT_LIFE: Final = timedelta(seconds=60)
 """A pod that ends sooner counts towards the back-off."""
 BACKOFF_LIMIT: Final = timedelta(seconds=16)
 """The longest that a replacement waits."""
+CLOCKS_DIFFER: Final = timedelta(seconds=10)
+"""By how much the clock of a node may be ahead; preflight warns from half of it on."""
 AVOIDS_FOR: Final = timedelta(seconds=60)
 """How long a pod waits for a node other than those it was made to avoid."""
 KEPT_PODS: Final = 6
@@ -175,8 +177,8 @@ def may_be_finishing(worker: WorkerPods, *, coordinator_lives: bool) -> bool:
 
 
 def after(moment: datetime, wait: timedelta, now: datetime) -> datetime:
-    """A wait after a moment that a node has told; no wait where that is to come: the clock of the node is wrong."""
-    return moment + wait if moment <= now else now
+    """A wait after a moment that a node has told; no wait where that is far ahead: the clock of the node is wrong."""
+    return moment + wait if moment <= now + CLOCKS_DIFFER else now
 
 
 def earliest_replacement(worker: WorkerPods, now: datetime, *, finishing: bool) -> datetime | None:

@@ -371,4 +371,6 @@ def timer_of(action: e.Action) -> tuple[float, e.Event]:
             return REJOIN, e.Waited(wait)
         case e.Doubt(index, wait):
             return MEMBER_LOST, e.Overdue(index, wait)
+        case e.Rest(number, seconds):
+            return seconds, e.Rested(number)
     raise AssertionError(action)

@@ -37,6 +37,8 @@ def after(group: Group, *events: e.Event) -> tuple[Group, list[e.Action]]:
 
 
 CLEAR = (e.MemberClear(1, 0), e.MemberClear(1, 1))
+ELASTIC = {"bounds": Bounds(1, 3), "replicas": 2}
+GROWTH = (e.Resized(3), e.Joined(join(2)))
 ALL_WELL = (e.RankEnded(1, ended(0)), e.RankEnded(1, ended(1)), e.LauncherEnded(1, "exit code 0"), *CLEAR)
 
 
@@ -79,20 +81,47 @@ def test_exit_code_64_fails_the_job_at_once() -> None:
     assert (group.state, group.user_restarts) == ("failed", 0)
 
 
+def away(attempt: int) -> tuple[e.Event, ...]:
+    """An attempt ends because data was away, each time with another message."""
+    end = e.RankEnded(attempt, ended(1, 67, step=0, log=(f"error {attempt}",)))
+    return (end, e.MemberClear(attempt, 0), e.MemberClear(attempt, 1))
+
+
 def test_each_attempt_waits_twice_as_long_as_the_one_before_while_data_is_away() -> None:
-    group, pauses = running(backoff_limit=20), []
-    codes = [67] * 9 + [1] + [67]
-    for number, code in enumerate(codes, start=1):
-        clear = [e.MemberClear(number, index) for index in (0, 1)]
-        group, actions = after(group, e.RankEnded(number, ended(1, code, log=(f"error {number}",))), *clear)
-        pauses += [action.pause for action in actions if isinstance(action, e.StartAttempt)]
-    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300, 0, 5]
+    group, rests = running(backoff_limit=20), []
+    for number in range(1, 10):
+        group, actions = after(group, *away(number))
+        rests += [action.seconds for action in actions if isinstance(action, e.Rest)]
+        group, actions = after(group, e.Rested(number))
+        assert actions == [e.StartAttempt(number + 1)]
+    assert rests == [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
 
-def test_a_member_that_is_lost_while_data_is_away_shortens_no_wait() -> None:
-    group, _ = after(running(backoff_limit=20), e.RankEnded(1, ended(1, 67)), *CLEAR)
-    group, actions = after(group, e.Lost(1, 1), e.MemberClear(2, 0), e.Joined(join(1, 2)))
-    assert (group.number, group.user_restarts, actions[-1]) == (3, 1, e.StartAttempt(3, 5))
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param((e.RankEnded(2, ended(1, 1, step=0)),), id="another error"),
+        pytest.param((e.RankEnded(2, ended(1, 143, step=7, interrupted=True)),), id="an attempt that has trained"),
+    ],
+)
+def test_data_that_was_there_in_between_makes_the_wait_short_again(between: tuple[e.Event, ...]) -> None:
+    group, actions = after(running(backoff_limit=20), *away(1), e.Rested(1), *between)
+    group, actions = after(group, e.MemberClear(2, 0), e.MemberClear(2, 1))
+    assert actions == [e.StartAttempt(3)]
+    assert after(group, *away(3))[1][-1] == e.Rest(3, 5)
+
+
+def test_what_comes_and_goes_while_data_is_away_neither_shortens_nor_lengthens_the_wait() -> None:
+    group, actions = after(running(backoff_limit=20, **ELASTIC), *away(1), *GROWTH, e.Lost(1, 1), e.Joined(join(1, 2)))
+    assert (group.state, group.number) == ("gathering", 1)
+    assert [action for action in actions if isinstance(action, e.Rest | e.StartAttempt)] == [e.Rest(1, 5)]
+    assert after(group, e.Rested(0))[1] == []
+    assert after(group, e.Rested(1))[1] == [e.StartAttempt(2)]
+
+
+def test_a_command_may_mean_anything_by_the_exit_code_of_data_that_is_away() -> None:
+    _, actions = after(running(), e.RankEnded(1, ended(1, 67, step=None)), *CLEAR)
+    assert actions[-1] == e.StartAttempt(2)
 
 
 def test_a_lost_member_ends_the_attempt_without_counting_as_the_users_error() -> None:
@@ -152,10 +181,6 @@ def test_what_comes_late_from_an_earlier_attempt_changes_nothing(event: e.Event)
     assert g.step(group, event) == (group, ())
 
 
-ELASTIC = {"bounds": Bounds(1, 3), "replicas": 2}
-GROWTH = (e.Resized(3), e.Joined(join(2)))
-
-
 @pytest.mark.parametrize(
     ("told", "state", "why"),
     [
@@ -205,6 +230,7 @@ class AnySchedule(RuleBasedStateMachine):
                     assert not self.alive, f"attempt {number} starts while {self.alive} is alive"
                     assert number > self.highest, "attempt numbers rise"
                     assert len(self.connected) == self.replicas, "only a complete group starts"
+                    assert self.group.rest is None, "no attempt starts before the rest is over"
                     self.highest = number
                     self.alive = dict.fromkeys(self.connected, number)
                 case e.StopAttempt(number):
@@ -229,7 +255,9 @@ class AnySchedule(RuleBasedStateMachine):
             self.feed(e.Lost(index, self.incarnation[index]))
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), code=st.sampled_from([0, 1, 64, 65]), victim=st.booleans(), step=st.sampled_from([None, 7]))
+    @rule(
+        data=st.data(), code=st.sampled_from([0, 1, 64, 65, 67]), victim=st.booleans(), step=st.sampled_from([None, 7])
+    )
     def rank_ends(self, data: st.DataObject, code: int, victim: bool, step: int | None) -> None:
         index = data.draw(st.sampled_from(sorted(self.alive)))
         known: dict[str, Any] = {"step": step, "cause": "DataError" if code == 65 else None}
@@ -254,6 +282,11 @@ class AnySchedule(RuleBasedStateMachine):
     def time_passes(self) -> None:
         self.feed(e.Settled(self.highest))
 
+    @precondition(lambda self: self.group.rest)
+    @rule()
+    def rest_ends(self) -> None:
+        self.feed(e.Rested(self.group.rest or 0))
+
     @precondition(lambda self: self.clearing)
     @rule(data=st.data())
     def member_confirms(self, data: st.DataObject) -> None:
@@ -271,7 +304,7 @@ class AnySchedule(RuleBasedStateMachine):
 
     @invariant()
     def a_complete_group_never_waits(self) -> None:
-        if self.group.state == "gathering":
+        if self.group.state == "gathering" and self.group.rest is None:
             assert len(self.group.members) < self.replicas
 
     @invariant()

@@ -11,12 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from dltrain.api.channel import MAX_MESSAGE_BYTES, GroupStatus, Heartbeat, Join, Observe, Refused, Welcome
+from dltrain.api.channel import (
+    MAX_MESSAGE_BYTES,
+    AttemptEnded,
+    EndAttempt,
+    GroupStatus,
+    Heartbeat,
+    Join,
+    Observe,
+    Refused,
+    Welcome,
+)
 from dltrain.api.report import ProgressReport
 from dltrain.channel import Channel, channel_context, open_channel
 from dltrain.errors import ChannelError
 from dltrain_agent import events as e
 from dltrain_agent.coordinator import Coordinator
+from dltrain_agent.member import Member
 from dltrain_agent.processes import Processes
 from dltrain_agent.server import serve_control_port
 from dltrain_agent.worker import Worker
@@ -100,6 +111,33 @@ async def test_an_older_incarnation_is_refused_with_the_reason(port: int, identi
     assert await anext(older) == Refused(reason="worker 1 has been replaced by incarnation 2")
     newer.close()
     older.close()
+
+
+async def test_a_member_tells_of_an_attempt_that_ended_before_it_was_launched_there(
+    tmp_path: Path, identities: dict[str, Path]
+) -> None:
+    known = []
+
+    async def coordinate(channel: Channel) -> None:
+        request = await anext(channel)
+        assert isinstance(request, Join)
+        known.append(request.attempt)
+        await channel.send(Welcome())
+        await channel.send(EndAttempt(attempt=5))
+        assert await anext(channel) == AttemptEnded(attempt=5)
+
+    processes, spec = Processes(), job()
+    worker = Worker(settings(tmp_path, spec), processes, tmp_path, tmp_path)
+    own = settings(tmp_path, spec, local=False, index=1)
+    member = Member(own, worker, context(ssl.Purpose.SERVER_AUTH, identities["worker"]))
+    server = await serve_control_port(coordinate, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
+    port = next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
+    for _ in range(2):
+        with pytest.raises(ChannelError):
+            await member._serve(await dial(port, identities["worker"]))
+    server.close()
+    processes.close()
+    assert known == [0, 5]
 
 
 async def silence_of(channel: Channel) -> None:

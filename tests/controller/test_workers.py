@@ -57,7 +57,13 @@ def test_a_waiting_replacement_says_when_to_look_again() -> None:
     assert seats([pod(0), *failing], incarnations=(1, 2), at=3)[1].create
 
 
-def test_a_node_whose_clock_is_ahead_delays_nothing() -> None:
+def test_a_node_whose_clock_is_a_little_ahead_changes_the_wait_by_no_more() -> None:
+    failing = [ended(1, 1, 1, at=0), ended(1, 1, 2, at=3)]
+    held = seats([pod(0), *failing], incarnations=(1, 2), at=1)[1]
+    assert held == Seat(1, 2, pod=failing[1], retry_at=later(4))
+
+
+def test_a_node_whose_clock_is_far_ahead_delays_nothing() -> None:
     failing = [ended(1, 1, 1, at=0), ended(1, 1, 2, at=900)]
     assert seats([pod(0), *failing], incarnations=(1, 2), at=300)[1] == Seat(
         1, 3, create=True, lost=failing[1], replaces=True

@@ -93,7 +93,8 @@ def is_final(failure: Failure, before: Failure | None) -> bool:
     same = (
         before is not None
         and failure.step is not None
-        and failure.exit_code not in {None, EXIT_DATA_AWAY}
+        and failure.exit_code is not None
+        and not was_away(failure)
         and (failure.reason, failure.step, failure.message) == (before.reason, before.step, before.message)
     )
     return same or failure.exit_code == EXIT_DO_NOT_RETRY or failure.reason in FINAL
@@ -105,13 +106,18 @@ MOST_AWAY_SECONDS: Final = 300.0
 """The longest such wait."""
 
 
-def pause_after(away: int) -> float:
-    """Seconds to wait before the next attempt, so that an outage does not use up the restarts at once.
+def was_away(failure: Failure) -> bool:
+    """Whether a rank of a pipeline could not have its data for now; a command may mean anything by its exit code."""
+    return failure.exit_code == EXIT_DATA_AWAY and failure.step is not None
+
+
+def rest_seconds(away: int) -> float:
+    """How long to wait before the next attempt, so that an outage does not use up the restarts at once.
 
     Args:
-        away: how many attempts one after another have failed because data was away.
+        away: how many attempts have failed because data was away, at least 1.
     """
-    return min(AWAY_SECONDS * 2 ** min(away - 1, 16), MOST_AWAY_SECONDS) if away else 0.0
+    return min(AWAY_SECONDS * 2.0 ** min(away - 1, 16), MOST_AWAY_SECONDS)
 
 
 def loss_of(exits: Sequence[RankExit], lost_index: int | None, attempt: int) -> Failure:

@@ -187,28 +187,27 @@ class Coordinator:
                 log.warning("refused %s: %s", channel.peer, reason)
                 channel.post(Refused(reason=reason))
                 channel.close()
-            case e.StartAttempt(number, pause):
-                self._start(number, pause)
+            case e.StartAttempt(number):
+                self._start(number)
             case e.StopAttempt(number):
                 for member in self._members.values():
                     member.post(EndAttempt(attempt=number))
                 self._spawn(self._clear(number), self._tasks)
             case e.Interrupt(number):
                 self._spawn(self._interrupt(number), self._tasks)
-            case e.Settle() | e.Wait() | e.Doubt():
+            case e.Settle() | e.Wait() | e.Doubt() | e.Rest():
                 self._set_timer(action)
 
-    def _start(self, number: int, pause: float) -> None:
+    def _start(self, number: int) -> None:
         if self._worker.leaving:
             log.info("no further attempt starts here: this worker ends")
             return
         workers = len(self._group.attempt.workers)
-        when = f", in {pause:g} s because data was away" if pause else ""
-        log.info("attempt %d: %d ranks on %d workers%s", number, workers * self._settings.slots, workers, when)
+        log.info("attempt %d: %d ranks on %d workers", number, workers * self._settings.slots, workers)
         self._worker.begin(number)
-        self._spawn(self._launch(number, pause), self._tasks)
+        self._spawn(self._launch(number), self._tasks)
 
-    def _set_timer(self, action: e.Settle | e.Wait | e.Doubt) -> None:
+    def _set_timer(self, action: e.Settle | e.Wait | e.Doubt | e.Rest) -> None:
         match action:
             case e.Settle(number):
                 self._put_later(SETTLE_SECONDS, e.Settled(number))
@@ -217,6 +216,9 @@ class Coordinator:
                 self._put_later(elastic.rejoin_timeout_seconds if elastic else 0, e.Waited(wait))
             case e.Doubt(index, wait):
                 self._put_later(self._patience(index), e.Overdue(index, wait))
+            case e.Rest(after, seconds):
+                log.info("data was away: the next attempt starts in %g s", seconds)
+                self._put_later(seconds, e.Rested(after))
 
     def _patience(self, index: int) -> float:
         """Seconds for which a missing member may still be silent."""
@@ -236,11 +238,7 @@ class Coordinator:
             await asyncio.sleep(INTERRUPT_SECONDS)
         self._put(e.Settled(number))
 
-    async def _launch(self, number: int, pause: float) -> None:
-        if pause:
-            await asyncio.sleep(pause)
-            if (self._group.number, self._group.state) != (number, "running") or self._worker.leaving:
-                return  # a member was lost meanwhile, say: another attempt follows
+    async def _launch(self, number: int) -> None:
         hosts = [names.worker_host(self._settings.job.name, index) for index in self._group.attempt.workers]
         if self._settings.local:
             hosts = ["localhost"]

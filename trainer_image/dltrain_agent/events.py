@@ -87,7 +87,15 @@ class Overdue:
     """Which wait this was."""
 
 
-Event = Joined | Lost | RankEnded | LauncherEnded | Settled | Spared | MemberClear | Resized | Waited | Overdue
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The time is up before which no attempt was to start."""
+
+    after: int
+    """The attempt that the rest has followed."""
+
+
+Event = Joined | Lost | RankEnded | LauncherEnded | Settled | Spared | MemberClear | Resized | Waited | Overdue | Rested
 
 
 # ---------------------------------------------------------------- actions
@@ -110,8 +118,6 @@ class StartAttempt:
     """Run mpirun over all members."""
 
     number: int
-    pause: float = 0.0
-    """Seconds to wait before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +163,13 @@ class Doubt:
     wait: int
 
 
-Action = Admit | Refuse | StartAttempt | StopAttempt | Settle | FinishJob | Interrupt | Wait | Doubt
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Send Rested after some seconds."""
+
+    after: int
+    """The attempt that the rest follows."""
+    seconds: float
+
+
+Action = Admit | Refuse | StartAttempt | StopAttempt | Settle | FinishJob | Interrupt | Wait | Doubt | Rest

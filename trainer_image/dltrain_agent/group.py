@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from dltrain.api.channel import Join
 from dltrain.api.status import Failure
-from dltrain.names import EXIT_DATA_AWAY, EXIT_DO_NOT_RETRY
-from dltrain_agent.causes import is_consequence, is_final, loss_of, pause_after, resizing, root_cause
+from dltrain.names import EXIT_DO_NOT_RETRY
+from dltrain_agent.causes import is_consequence, is_final, loss_of, resizing, rest_seconds, root_cause, was_away
 from dltrain_agent.events import (
     Action,
     Admit,
@@ -27,6 +27,8 @@ from dltrain_agent.events import (
     RankEnded,
     Refuse,
     Resized,
+    Rest,
+    Rested,
     Settle,
     Settled,
     Spared,
@@ -88,19 +90,21 @@ def transition(group: Group, event: Event) -> Step:
             return cleared(group, index) if attempt == group.number else (group, ())
         case Spared(attempt):
             return spared(group) if attempt == group.number else (group, ())
-        case Resized() | Waited() | Overdue():
+        case Resized() | Waited() | Overdue() | Rested():
             return told(group, event)
         case _:
             return observed(group, event) if event.attempt == group.number else (group, ())
 
 
-def told(group: Group, event: Resized | Waited | Overdue) -> Step:
+def told(group: Group, event: Resized | Waited | Overdue | Rested) -> Step:
     """The operator or the clock has spoken; of a wait that is over it says nothing."""
     match event:
         case Resized(replicas):
             return resized(group, replicas)
         case Waited(wait):
             return waited(replace(group, wait=None)) if wait == group.wait else (group, ())
+        case Rested(after):
+            return gather(replace(group, rest=None)) if after == group.rest else (group, ())
         case Overdue(index, wait):
             overdue = {index} if group.missing.get(index) == wait else set()
             return replace(group, silent=group.silent | overdue), ()
@@ -196,8 +200,7 @@ def gather(group: Group) -> Step:
     if group.state != "gathering" or not group.may_start:
         return group, ()
     number, attempt = group.number + 1, Attempt(workers=group.workers)
-    start = StartAttempt(number, pause_after(group.away))
-    return replace(group, state="running", number=number, attempt=attempt), (start,)
+    return replace(group, state="running", number=number, attempt=attempt), (StartAttempt(number),)
 
 
 def end_attempt(group: Group) -> Step:
@@ -223,14 +226,22 @@ def judge(group: Group) -> Step:
         return replace(group, state="succeeded"), (FinishJob(0),)
     if group.interrupted:
         why = resizing(group.number) if attempt.resizing else loss_of(attempt.exits, attempt.lost_index, group.number)
-        return gather(replace(group, state="gathering", last_restart=why))
+        away = 0 if any(rank.step for rank in attempt.exits) else group.away
+        return gather(replace(group, state="gathering", last_restart=why, away=away))
     failure = root_cause(attempt.exits, group.number, attempt.launcher or "no end", attempt.launcher_log)
     restarts, before = group.user_restarts + 1, group.failure
-    away = group.away + 1 if failure.exit_code == EXIT_DATA_AWAY else 0
-    group = replace(group, user_restarts=restarts, failure=failure, away=away)
+    group = replace(group, user_restarts=restarts, failure=failure)
     if restarts > group.backoff_limit or is_final(failure, before):
         return replace(group, state="failed", user_restarts=restarts - 1), (FinishJob(EXIT_DO_NOT_RETRY),)
-    return gather(replace(group, state="gathering", last_restart=failure))
+    return rest(replace(group, state="gathering", last_restart=failure), failure)
+
+
+def rest(group: Group, failure: Failure) -> Step:
+    """Let time pass before the next attempt if the data was away; else it follows at once."""
+    if not was_away(failure):
+        return gather(replace(group, away=0))
+    group = replace(group, away=group.away + 1, rest=group.number)
+    return group, (Rest(group.number, rest_seconds(group.away)),)
 
 
 def not_stored(group: Group, trouble: str) -> Step:

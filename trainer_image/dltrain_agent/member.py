@@ -115,7 +115,7 @@ class Member:
             slots=self._settings.slots,
             pod=self._settings.pod,
             node=self._settings.node,
-            attempt=self._attempt,
+            attempt=max(self._attempt, self._ended),  # of one that has ended, nothing more would be started here
             user_restarts=self._user_restarts,
         )
 

@@ -58,7 +58,9 @@ class Group:
     """The newest attempt."""
     user_restarts: int = 0
     away: int = 0
-    """How many attempts without one in between have failed because data was away."""
+    """How many attempts have failed because data was away, since one that has trained."""
+    rest: int | None = None
+    """The attempt after which no other may start yet."""
     members: Mapping[int, int] = field(default_factory=dict)
     """Index -> incarnation of the members present."""
     attempt: Attempt = Attempt()
@@ -83,10 +85,11 @@ class Group:
 
     @property
     def may_start(self) -> bool:
-        """Whether all members that are waited for are present, and enough of them."""
+        """Whether all members that are waited for are present, and enough of them, and no rest is under way."""
         enough = self.replicas if self.bounds is None else self.bounds.minimum
         absent = set(range(self.replicas)).difference(self.members)
-        return 0 in self.members and len(self.workers) >= enough and absent <= self.forgiven
+        complete = 0 in self.members and len(self.workers) >= enough and absent <= self.forgiven
+        return complete and self.rest is None
 
     @property
     def interrupted(self) -> bool:

@@ -24,4 +24,5 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         return False
-    return all([library.mallopt(setting, value) for setting, value in SETTINGS.items()])
+    taken = [library.mallopt(setting, value) for setting, value in SETTINGS.items()]
+    return all(taken)
