@@ -211,7 +211,7 @@ def test_a_file_of_one_column_has_a_row_on_every_line(tmp_path: Path, shape: tup
             id="fields that end in another way",
         ),
         pytest.param(
-            "age,zone,age,town,member\n3,1,4,Ulm,true\n", "has column age more than once", id="a column twice"
+            "age,zone,age,town,member\n3,1,4,Ulm,true\n", "has column age more than once; give each column a name of its own", id="a column twice"
         ),
         pytest.param(
             "age,zone,town,member\n30,1,Bonn,true\n30,1,Bonn\n",
@@ -247,6 +247,13 @@ def test_gaps_and_truth_values_are_those_of_the_library_that_reads_the_training_
     assert set(options.null_values) == GAPS
     assert {word for word, value in TRUTHS.items() if value} == set(options.true_values) - numbers
     assert {word for word, value in TRUTHS.items() if not value} == set(options.false_values) - numbers
+
+
+@pytest.mark.parametrize("gap", ["NAN", "-NAN", "Nan", "+nan"])
+def test_a_number_that_is_none_is_missing_however_it_is_written(run: Run, tmp_path: Path, gap: str) -> None:
+    (tmp_path / "rows.csv").write_text(f"age,zone,town,member\n{gap},1,Bonn,true\n")
+    (found,) = read_samples(tmp_path / "rows.csv", (4,), load(run.output).rows)
+    assert np.isnan(found).tolist() == [False, True, False, False]
 
 
 # ---------------------------------------------------------------- what is kept for it
@@ -309,6 +316,17 @@ def test_columns_without_names_are_taken_by_their_place_whatever_the_header(
             "0,1\n1,2\n",
             "its first line, 0, 1, may be a header or a row; name columns in letters",
             id="a header that may be a row",
+        ),
+        pytest.param(
+            "5.1,old\n1,2\n",
+            "its first line, 5.1, old, may be a header or a row; name columns in letters",
+            id="a word among numbers",
+        ),
+        pytest.param(
+            "5.1,inf\n1,2\n",
+            "column 1, row 1: must be a finite number, or empty (got inf); model.json has no words for it: train the "
+            "model anew",
+            id="a first row that is not finite",
         ),
     ],
 )

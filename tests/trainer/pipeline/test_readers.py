@@ -137,6 +137,20 @@ def test_a_folder_of_part_files_is_one_table(tmp_path: Path) -> None:
         pytest.param(
             "w,y\n2,0\n", "w,x\n2,0\n", {"columns": ["w"]}, "test.csv: has no column y; it has w, x", id="the target"
         ),
+        pytest.param(
+            "w,y\n2,0\n",
+            "w,y,w\n2,0,1\n",
+            {"columns": ["w"]},
+            "test.csv: has column w more than once; give each column a name of its own",
+            id="a chosen one twice",
+        ),
+        pytest.param(
+            "w,y,w\n2,0,1\n",
+            "w,y\n2,0\n",
+            {},
+            "train.csv: has column w more than once; give each column a name of its own",
+            id="one twice",
+        ),
     ],
 )
 def test_files_with_different_columns_are_refused_by_file_and_column(

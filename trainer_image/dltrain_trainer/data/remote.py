@@ -179,7 +179,8 @@ def bring(address: str, objects: Sequence[RemoteObject], folder: Path, say: Say,
     missing = [each for each in objects if (each.path, each.tag) not in known or not is_here(folder, each)]
     say(f"fetching {address}: {len(missing)} of {len(objects)} objects")
     progress = Fetching(sum(each.size for each in missing), say)
-    kept = [each for each in objects if each not in missing]
+    absent = set(missing)
+    kept = [each for each in objects if each not in absent]
     with ThreadPoolExecutor(FETCHES) as pool, folder_errors(folder):
         tasks = [(each, pool.submit(copy, each, folder, files, progress)) for each in missing]
         try:

@@ -21,7 +21,7 @@ from dltrain_trainer.models import Blueprint, ModelError
 from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
-from dltrain_trainer.training.allocator import keep_freed_memory
+from dltrain_trainer.training.allocator import give_back_freed_memory, keep_freed_memory
 from dltrain_trainer.training.learner import Learner, make_learner
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss, class_weights, make_loss
@@ -53,6 +53,7 @@ def run(run: Run) -> None:
         run.train_seconds = time.monotonic() - start
     state.give_result()
     restore_batch_norms(run.artifact.model)
+    give_back_freed_memory()
 
 
 def new_artifact(run: Run) -> Artifact:

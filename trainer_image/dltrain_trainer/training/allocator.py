@@ -26,3 +26,10 @@ def keep_freed_memory() -> bool:
         return False
     taken = [library.mallopt(setting, value) for setting, value in SETTINGS.items()]
     return all(taken)
+
+
+def give_back_freed_memory() -> None:
+    """Give back to the kernel what this process has freed, after training: another rank of the pod may need it."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ TRUTHS: Final[Mapping[str, float]] = MappingProxyType(
 """The words of columns of truth values, which are numbers in training: pyarrow's, too."""
 FEW: Final = 3
 """Fewer columns may well have the values 0 and 1 in a row."""
+YEAR: Final = re.compile(r"[12]\d{3}")
+"""A number that names a column as likely as not."""
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
@@ -147,21 +150,34 @@ def is_header(fields: Sequence[str], features: Sequence[Feature], *, named: bool
         source: where the line comes from, for errors.
 
     Raises:
-        DataError: it has the places of so few columns that it may as well be a row.
+        DataError: it may as well be a row: it has the places of few columns, or words among numbers.
     """
     names = [feature.name for feature in features]
     if named and set(names) <= set(fields):
         return True
-    if not named and fields == names:
-        if len(names) < FEW:
-            first = ", ".join(names)
+    if not named and (fields == names or any(is_word(field) for field in fields)):
+        if len(names) < FEW if fields == names else mostly_numbers(fields):
+            first = shortened(fields)
             raise DataError(f"{source}: its first line, {first}, may be a header or a row; name columns in letters")
         return True
     values = [value_of(field, codes_of(feature)) for field, feature in zip(fields, features, strict=False)]
-    if not named and None in values:
-        return True  # some of the names are numbers, as years are
     is_row = len(fields) == len(features) and None not in values
     return not is_row and not any(value_of(field, TRUTHS) is not None for field in fields if field not in GAPS)
+
+
+def is_word(field: str) -> bool:
+    """Whether a field is no number of any kind, and none that is missing."""
+    try:
+        float(field)
+    except ValueError:
+        return value_of(field, TRUTHS) is None
+    return False
+
+
+def mostly_numbers(fields: Sequence[str]) -> bool:
+    """Whether no fewer fields are numbers, other than years, than are words."""
+    numbers = [field for field in fields if not is_word(field) and not YEAR.fullmatch(field)]
+    return len(numbers) >= sum(map(is_word, fields))
 
 
 def places_in(header: Sequence[str], wanted: Sequence[str], source: str) -> list[int]:
@@ -171,9 +187,6 @@ def places_in(header: Sequence[str], wanted: Sequence[str], source: str) -> list
         DataError: it lacks one, or has it more than once.
     """
     check_names(header, wanted, source)
-    for name in wanted:
-        if header.count(name) > 1:
-            raise DataError(f"{source}: has column {name} more than once")
     return [header.index(name) for name in wanted]
 
 
@@ -197,7 +210,7 @@ def value_of(field: str, codes: Mapping[str, float]) -> float | None:
         value = float(field)
     except ValueError:
         return None
-    return value if abs(value) <= LARGEST else None
+    return value if math.isnan(value) or abs(value) <= LARGEST else None
 
 
 def taken(feature: Feature) -> str:

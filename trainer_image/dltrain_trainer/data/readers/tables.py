@@ -197,9 +197,11 @@ def check_names(names: Sequence[str], wanted: Sequence[str], source: str) -> Non
         source: where it comes from, for errors.
 
     Raises:
-        DataError: it has not; says which one may be meant.
+        DataError: it has not, and which one may be meant; or it has one more than once.
     """
     for name in wanted:
+        if names.count(name) > 1:
+            raise DataError(f"{source}: has column {name} more than once; give each column a name of its own")
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(names[:20])}"
