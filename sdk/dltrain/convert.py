@@ -24,6 +24,8 @@ CONTAINER_FIELDS: Final = ("volumeMounts", "envFrom", "imagePullPolicy")
 ELSEWHERE: Final = ("name", "image", "command", "args", "resources", "env", "workingDir", *CONTAINER_FIELDS)
 """All fields of a container that a job says, in one way or another."""
 RESOURCES: Final = ("requests", "limits")
+RUNTIMES: Final = ("NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES")
+"""Variables that say to a container's runtime which GPUs it gets: a launcher has none, and workers need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def job_of(metadata: Values, parts: Parts) -> Converted:
         SpecError: its command cannot be taken apart, or what it says is not valid in a job.
     """
     words, on_words = called(parts.launcher)
-    launch = ranks_command(words)
+    launch = ranks_command(words, hydra=parts.hydra)
     slots, on_slots = slots_of(parts, launch)
     env, on_env = environment(parts, launch)
     workers = {
@@ -111,27 +113,48 @@ def environment(parts: Parts, launch: Launch) -> tuple[list[Values], list[str]]:
     """The variables that ranks have there, and notes on those that they do not have here."""
     own, apart = variables(parts.container), parts.launcher is not parts.container
     outer = variables(parts.launcher) if apart else {}
-    passed = {name: outer[name] for name in launch.passed if name in outer}
+    passed = {name: entry for name, entry in outer.items() if is_passed(name, launch)}
     added = {name: {"name": name, "value": value} for name, value in launch.variables}
     every = {**own, **passed, **added}
     unknown = [name for name in launch.passed if name not in every]
     unused = [name for name in outer if name not in every]
+    alone = {"envFrom": parts.launcher.get("envFrom")} if apart and not launch.passes_all else {}
     stay = {
         name: f"ranks find {name} in their environment" if name in every else "write its value by hand, ranks have none"
         for name in unreplaced(launch.command, parts.launcher)
     }
     return list(every.values()), [
         *(f"variable {name} of the launcher was left out: its value is not in the job" for name in unknown),
-        *(f"variable {name} of the launcher was left out: it is not passed on to ranks" for name in unused),
+        *(f"variable {name} of the launcher was left out: {why_unused(name, launch)}" for name in unused),
         *(f"$({name}) in the command stays as it is: {what}" for name, what in stay.items()),
-        *(left_out({"envFrom": parts.launcher.get("envFrom")}, (), " of the launcher") if apart else []),
+        *left_out(alone, (), " of the launcher"),
     ]
+
+
+def is_passed(name: str, launch: Launch) -> bool:
+    """Whether ranks get a variable of the launcher's environment."""
+    return name in launch.passed or (launch.passes_all and name not in {*launch.withheld, *RUNTIMES})
+
+
+def why_unused(name: str, launch: Launch) -> str:
+    """Why ranks do not get a variable of the launcher's environment."""
+    of_runtime = launch.passes_all and name in RUNTIMES
+    return "it says which GPUs the launcher's own container gets" if of_runtime else "it is not passed on to ranks"
+
+
+def sources(parts: Parts, launch: Launch) -> Any:
+    """The `envFrom` of the workers; of a variable's sources the last counts, as the launcher's does there."""
+    own, more = parts.container.get("envFrom"), parts.launcher.get("envFrom")
+    if not more or not launch.passes_all:
+        return own
+    return [*(each for each in own or () if each not in more), *more]
 
 
 def template_of(parts: Parts, launch: Launch, env: Sequence[Values]) -> dict[str, Any]:
     """The `spec.workers.template` of a job: what is taken over as it is."""
     folder = launch.folder or parts.launcher.get("workingDir") or parts.container.get("workingDir")
-    container = said({"env": env, "workingDir": folder, **fields_of(parts.container, CONTAINER_FIELDS)})
+    kept = fields_of(parts.container, CONTAINER_FIELDS)
+    container = said({"env": env, "workingDir": folder, **kept, "envFrom": sources(parts, launch)})
     pod = fields_of(parts.template.get("spec") or {}, POD_FIELDS)
     containers = [{"name": WORKER_CONTAINER, **container}] if container else []
     metadata = fields_of(parts.template.get("metadata") or {}, POD_METADATA)

@@ -9,15 +9,21 @@ import fcntl
 import hashlib
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
 from dltrain.names import EXIT_DO_NOT_RETRY
+
+MODULE: Final = "dltrain_shipped"
+"""The module that a shipped function is in: a name that no package has, so that it hides none."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -31,7 +37,7 @@ def main(words: Sequence[str]) -> None:
     install(json.loads(requirements), folder)
     script = script_of(name, "".join(pieces), folder)
     sys.argv = [str(script)]
-    runpy.run_path(str(script))[name](**json.loads(arguments))
+    vars(module_of(script))[name](**json.loads(arguments))
 
 
 def script_of(name: str, source: str, folder: Path) -> Path:
@@ -42,6 +48,24 @@ def script_of(name: str, source: str, folder: Path) -> Path:
     own.write_text(source, encoding="utf-8")
     own.replace(script)  # in one step: another rank may be reading it
     return script
+
+
+class Loader(SourceFileLoader):
+    """Loads a script, and writes no bytecode beside it: that is out of date once another rank writes the script."""
+
+    def set_data(self, *_: Any, **__: Any) -> None:
+        """Leave the file alone."""
+
+
+def module_of(script: Path) -> ModuleType:
+    """A script as a module, which stays known by its name: dataclasses, for one, look up where a class is from."""
+    loader = Loader(MODULE, str(script))
+    spec = spec_from_file_location(MODULE, script, loader=loader)
+    assert spec, "there is a loader"
+    module = module_from_spec(spec)
+    sys.modules[MODULE] = module  # before it runs, as with every import
+    loader.exec_module(module)
+    return module
 
 
 def install(requirements: Sequence[str], folder: Path) -> None:

@@ -17,6 +17,8 @@ RENDEZVOUS: Final = (
     "OMPI_COMM_WORLD_SIZE, use Horovod, or make it a pipeline with `backend: ddp`"
 )
 IMAGE: Final = "the image must have dltrain's agent: build it FROM the trainer image; sshd is not needed"
+HYDRA: Final = ("Intel", "MPICH")
+"""The implementations of MPI whose `mpirun` is Hydra's."""
 ENTRYPOINT: Final = "args are the command: the image's ENTRYPOINT was not looked at"
 WHY_NOT: Final[Values] = {
     "elasticPolicy": "see docs/elastic.md",
@@ -45,6 +47,8 @@ class Parts:
     """The `spec.runPolicy` of the new job."""
     notes: tuple[str, ...] = ()
     """What was left out, a sentence each."""
+    hydra: bool = False
+    """Whether `mpirun` is Hydra's there, which passes the launcher's whole environment on."""
 
 
 def left_out(found: Values, taken: Collection[str], whose: str = "") -> list[str]:
@@ -115,7 +119,8 @@ def of_mpi_job(spec: Values) -> Parts:
     notes += left_out(spec, ("mpiReplicaSpecs", "runPolicy", "slotsPerWorker", "sshAuthMountPath", "mpiImplementation"))
     notes += beside + others + of_replica(worker)
     count = number(worker.get("replicas"))
-    return Parts(count, str(slots), container, launcher, worker["template"], kept, (IMAGE, *notes))
+    hydra = spec.get("mpiImplementation") in HYDRA
+    return Parts(count, str(slots), container, launcher, worker["template"], kept, (IMAGE, *notes), hydra)
 
 
 def of_replica(replica: Values) -> list[str]:

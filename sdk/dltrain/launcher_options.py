@@ -103,6 +103,8 @@ VARIABLES: Final = frozenset({"x", "env", "genv"})
 """A variable of the ranks, as NAME=VALUE, as NAME VALUE where two words follow, or as NAME, from the launcher's own."""
 VARIABLE_LISTS: Final = frozenset({"envlist", "genvlist"})
 """The names of variables that the ranks get from the launcher, between commas."""
+EXCLUDED: Final = frozenset({"envexcl", "genvexcl"})
+"""The names of variables that the ranks do not get, between commas; they get all others."""
 FOLDERS: Final = frozenset({"wdir", "wd", "gwdir", "dir"})
 """Where the ranks start."""
 

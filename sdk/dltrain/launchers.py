@@ -9,6 +9,7 @@ from typing import Final
 
 from dltrain.errors import Problem, SpecError
 from dltrain.launcher_options import (
+    EXCLUDED,
     FOLDERS,
     LAUNCHERS,
     MPI,
@@ -24,8 +25,14 @@ from dltrain.shell_line import SHELLS, base, by_hand, call_of
 TORCH_MODULES: Final = ("torch.distributed.run", "torch.distributed.launch")
 UNKNOWN: Final = ("accelerate", "deepspeed", "srun")
 """Launchers that cannot be taken out of a command line; in place, each rank would be a launcher."""
-BEFORE: Final = ("env", "nice", "nohup", "numactl", "stdbuf", "time", "timeout")
-"""Programs that start the one which their arguments name."""
+UNKNOWN_MODULES: Final = ("accelerate", "deepspeed", "horovod")
+"""Packages whose modules, run with -m, are such launchers."""
+PYTHON: Final = re.compile(r"python[\d.]*")
+TAKING: Final = re.compile(r"-[^-cmWX]*([cmWX])(.*)", re.DOTALL)
+"""Options of Python up to one that takes a word: the rest of its own, as in -Wignore, or else the next, as in -um."""
+MODULE: Final = re.compile(r"-[^-cmWX]*m(.*)")
+BETWEEN: Final = re.compile(r"[\s;&|()`'\"]+")
+"""What stands between the words of a line for a shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,10 @@ class Launch:
     """Names and values of what the launcher adds to the environment of the ranks."""
     passed: tuple[str, ...] = ()
     """The variables that ranks get from the launcher's own environment."""
+    passes_all: bool = False
+    """Whether they get the whole of it."""
+    withheld: tuple[str, ...] = ()
+    """The variables that they do not get even then."""
     ranks: str = ""
     """How many, as written; empty where it does not say."""
     per_node: str = ""
@@ -61,8 +72,12 @@ class Option:
     """As it was written, with its values."""
 
 
-def ranks_command(words: Sequence[str]) -> Launch:
+def ranks_command(words: Sequence[str], *, hydra: bool = False) -> Launch:
     """What a command line starts, without its launcher.
+
+    Args:
+        words: the command line.
+        hydra: whether `mpirun` is known to be Hydra's there, that of MPICH and Intel MPI.
 
     Raises:
         SpecError: it is nothing, needs a shell, or has a launcher or an option that is not known.
@@ -72,40 +87,98 @@ def ranks_command(words: Sequence[str]) -> Launch:
         remedy = "write the program that the image would run"
         raise SpecError([Problem("spec.command", "cannot be told from the job", remedy=remedy)])
     launcher, rest = launcher_of(words)
-    return launched(launcher, rest) if launcher else unlaunched(words)
+    return launched(launcher, rest, hydra=hydra) if launcher else unlaunched(words)
 
 
 def unlaunched(words: Sequence[str]) -> Launch:
-    """What a command line without a known launcher starts.
+    """What a command line without a known launcher at its beginning starts.
 
     Raises:
         SpecError: it has another launcher, or a known one behind another program.
     """
-    program = base(words[0])
-    if program in UNKNOWN or (program in BEFORE and {*LAUNCHERS, *UNKNOWN} & {base(word) for word in words}):
+    arguments = arguments_of(words)
+    named = [at for at, word in enumerate(words) if names_launcher(word)]
+    if starts_module(words) or not all(is_argument(words, at, arguments) for at in named):
         raise by_hand("has a launcher that cannot be taken out of it", " ".join(words))
-    script = program in SHELLS or program.endswith(".sh")
-    notes = (f"{' '.join(words)} was not looked into: ranks may not call mpirun or torchrun",) if script else ()
-    return Launch(tuple(words), notes=notes)
+    program = base(words[0])
+    script = [" ".join(words)] if program in SHELLS or program.endswith(".sh") else []
+    return Launch(
+        tuple(words),
+        passes_all=True,  # it runs in the launcher's place itself
+        notes=(
+            *(f"{line} was not looked into: ranks may not call mpirun or torchrun" for line in script),
+            *(f"{words[at]} was taken for an argument only: ranks may not call mpirun or torchrun" for at in named),
+        ),
+    )
+
+
+def names_launcher(word: str) -> bool:
+    """Whether a word is a launcher's name, or a line for a shell with such a name."""
+    names = {base(part) for part in BETWEEN.split(word)}
+    return not word.startswith("-") and bool(names & {*LAUNCHERS, *UNKNOWN})
+
+
+def starts_module(words: Sequence[str]) -> bool:
+    """Whether words have Python run a launcher's module, behind whatever program."""
+    found = [(MODULE.fullmatch(word), after) for word, after in zip(words, [*words[1:], ""], strict=True)]
+    modules = [option[1] or after for option, after in found if option]
+    return any(name in TORCH_MODULES or name.partition(".")[0] in UNKNOWN_MODULES for name in modules)
+
+
+def arguments_of(words: Sequence[str]) -> int:
+    """Where the arguments of a script begin; behind all words where a program may start what its arguments name."""
+    program = base(words[0])
+    if PYTHON.fullmatch(program):
+        return python_call(words)[1]
+    if program in SHELLS:
+        return next((at + 1 for at, word in enumerate(words) if at and word[:1] not in {"-", "+"}), len(words))
+    return 1 if program.endswith((".sh", ".py")) else len(words)
+
+
+def is_argument(words: Sequence[str], at: int, arguments: int) -> bool:
+    """Whether a launcher's name is but an option's value for a script, or has nothing after it to be started.
+
+    Args:
+        words: a command line.
+        at: where the name is.
+        arguments: where those of the script begin.
+    """
+    before = words[at - 1] if at > arguments else ""
+    is_value = before.startswith("-") and before != "--" and "=" not in before
+    return at >= arguments and (is_value or not words[at + 1 :])
 
 
 def launcher_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     """The name of a command line's launcher, empty where it has none, and the words after it."""
-    program, at = base(words[0]), 1
-    if re.fullmatch(r"python[\d.]*", program):
-        while words[at:] and re.fullmatch(r"-[a-zA-Z]", words[at]) and words[at] != "-m":
-            at += 1  # as in python3 -u -m torch.distributed.run
-        is_torch = words[at:] and words[at] == "-m" and words[at + 1 : at + 2] and words[at + 1] in TORCH_MODULES
-        return ("torchrun", words[at + 2 :]) if is_torch else ("", words)
+    program = base(words[0])
+    if PYTHON.fullmatch(program):
+        module, arguments = python_call(words)
+        return ("torchrun", words[arguments:]) if module in TORCH_MODULES else ("", words)
     return (program, words[1:]) if program in LAUNCHERS else ("", words)
 
 
-def launched(launcher: str, words: Sequence[str]) -> Launch:
+def python_call(words: Sequence[str]) -> tuple[str, int]:
+    """The module that Python runs, empty for a script; and where the arguments begin, which code after -c is one of."""
+    at = 1
+    while words[at:] and words[at].startswith("-"):
+        found = TAKING.fullmatch(words[at])
+        option, value = found.groups() if found else ("", "")
+        if option == "c":
+            return "", at
+        after = 1 if option and not value else 0
+        if option == "m":
+            return value or next(iter(words[at + 1 :]), ""), at + 1 + after
+        at += 1 + after
+    return "", at + 1
+
+
+def launched(launcher: str, words: Sequence[str], *, hydra: bool = False) -> Launch:
     """What a launcher starts.
 
     Args:
         launcher: one of LAUNCHERS.
         words: those after its name.
+        hydra: whether `mpirun` is known to be Hydra's there.
 
     Raises:
         SpecError: an option is not known, or no program is started, or several are.
@@ -117,12 +190,14 @@ def launched(launcher: str, words: Sequence[str]) -> Launch:
     if known is MPI and ":" in program:
         raise by_hand("starts several programs", " ".join(program))
     variables = [variable_of(option) for option in options if option.name in VARIABLES]
-    lists = [option.values[0].split(",") for option in options if option.name in VARIABLE_LISTS]
+    names = {option.name for option in options}
     return Launch(
         launcher=launcher,
-        command=rank_of(launcher, {option.name for option in options}, program),
+        command=rank_of(launcher, names, program),
         variables=tuple((name, value) for name, value in variables if value is not None),
-        passed=(*(name for name, value in variables if value is None), *(name for names in lists for name in names)),
+        passed=(*(name for name, value in variables if value is None), *listed(options, VARIABLE_LISTS)),
+        passes_all=passes_all(launcher, names, hydra=hydra),
+        withheld=listed(options, EXCLUDED),
         ranks=last(options, RANKS),
         per_node=per_node(options),
         folder=last(options, FOLDERS),
@@ -163,6 +238,29 @@ def variable_of(option: Option) -> tuple[str, str | None]:
     """Name and value of a variable; without a value it is the launcher's own."""
     name, given, value = option.values[0].partition("=")
     return name, value if given else next(iter(option.values[1:]), None)
+
+
+def listed(options: Sequence[Option], names: Collection[str]) -> tuple[str, ...]:
+    """What the lists say that some options have for values."""
+    return tuple(each for option in options if option.name in names for each in option.values[0].split(","))
+
+
+def passes_all(launcher: str, names: Collection[str], *, hydra: bool) -> bool:
+    """Whether ranks get all variables of a launcher's environment.
+
+    Args:
+        launcher: one of LAUNCHERS.
+        names: those of its options.
+        hydra: whether `mpirun` is known to be Hydra's there.
+    """
+    if LAUNCHERS[launcher] is not MPI:
+        return True  # horovodrun exports them, and what torchrun starts inherits them
+    for scope in ("", "g"):  # what is said of one program counts before what is said of all
+        if {f"{scope}envnone", f"{scope}envlist"} & set(names):
+            return False
+        if {f"{scope}envall", f"{scope}envexcl"} & set(names):
+            return True
+    return hydra or launcher == "mpiexec.hydra" or bool({"env", "genv"} & set(names))  # Open MPI knows neither
 
 
 def last(options: Sequence[Option], names: Collection[str]) -> str:

@@ -143,6 +143,84 @@ def test_variables_are_those_that_ranks_have_under_the_launcher() -> None:
     )
 
 
+PASSING = [
+    pytest.param("horovodrun -np 2", "OpenMPI", id="horovodrun"),
+    pytest.param("mpiexec.hydra -genvall", "Intel", id="told to"),
+    pytest.param("mpiexec.hydra", "", id="Hydra by its name"),
+    pytest.param("mpirun -np 2", "Intel", id="Intel MPI's"),
+    pytest.param("mpirun -np 2", "MPICH", id="MPICH's"),
+    pytest.param("mpirun -genvnone -envall", "MPICH", id="told to for this program"),
+    pytest.param("", "OpenMPI", id="no launcher"),
+]
+KEEPING = [
+    pytest.param("mpirun -np 2", "OpenMPI", id="Open MPI's"),
+    pytest.param("mpirun -np 2", "", id="the default, Open MPI's"),
+    pytest.param("mpirun -genvnone", "Intel", id="told not to"),
+    pytest.param("mpiexec.hydra -envlist OTHER", "MPICH", id="told others"),
+]
+OWN, MORE = {"configMapRef": {"name": "all"}}, {"secretRef": {"name": "more"}}
+
+
+def with_variables(starts: str, implementation: str, **launcher: Any) -> Document:
+    """An MPIJob whose pods have variables, DATA and LEVEL in both."""
+    return mpi_job(
+        f"{starts} python train.py",
+        {"env": [variable("DATA", "/l"), variable("LEVEL", "2")], "envFrom": [MORE, OWN], **launcher},
+        {"env": [variable("A", "1"), variable("DATA", "/w")], "envFrom": [OWN]},
+        **({"mpiImplementation": implementation} if implementation else {}),
+    )
+
+
+def worker_of(document: Document) -> Document:
+    """The container of the workers of the job that another one becomes."""
+    (container,) = convert(document).job.spec.workers.template["spec"]["containers"]
+    return {name: value for name, value in container.items() if name != "name"}
+
+
+@pytest.mark.parametrize(("starts", "implementation"), PASSING)
+def test_a_launcher_that_passes_its_environment_on_gives_it_to_the_workers(starts: str, implementation: str) -> None:
+    document = with_variables(starts, implementation)
+    assert worker_of(document) == {
+        "env": [variable("A", "1"), variable("DATA", "/l"), variable("LEVEL", "2")],
+        "envFrom": [MORE, OWN],  # the last one counts
+    }
+    assert convert(document).notes == (IMAGE,)
+
+
+@pytest.mark.parametrize(("starts", "implementation"), KEEPING)
+def test_a_launcher_that_keeps_its_environment_leaves_the_workers_theirs(starts: str, implementation: str) -> None:
+    document = with_variables(starts, implementation)
+    assert worker_of(document) == {"env": [variable("A", "1"), variable("DATA", "/w")], "envFrom": [OWN]}
+    assert convert(document).notes[-2:] == (
+        "variable LEVEL of the launcher was left out: it is not passed on to ranks",
+        "envFrom of the launcher was left out",
+    )
+
+
+def test_a_secret_that_is_passed_on_with_all_else_is_found_in_the_environment() -> None:
+    secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+    document = mpi_job("horovodrun -np 2 python train.py --token $(S)", {"env": [secret]}, {})
+    assert worker_of(document) == {"env": [secret]}
+    assert convert(document).notes[1:] == ("$(S) in the command stays as it is: ranks find S in their environment",)
+
+
+def test_excluded_variables_stay_with_the_launcher() -> None:
+    launcher = {"env": [variable(name, "1") for name in "ABC"]}
+    document = mpi_job("mpiexec.hydra -genvexcl A,C python train.py", launcher, {})
+    assert worker_of(document) == {"env": [variable("B", "1")]}
+    assert convert(document).notes[1:] == tuple(
+        f"variable {name} of the launcher was left out: it is not passed on to ranks" for name in "AC"
+    )
+
+
+def test_a_launcher_that_is_given_no_gpus_takes_none_from_the_workers() -> None:
+    launcher = {"env": [variable("NVIDIA_VISIBLE_DEVICES", "none"), variable("LEVEL", "2")]}
+    document = mpi_job("horovodrun -np 2 python train.py", launcher, {})
+    assert worker_of(document) == {"env": [variable("LEVEL", "2")]}
+    why = "it says which GPUs the launcher's own container gets"
+    assert convert(document).notes[1:] == (f"variable NVIDIA_VISIBLE_DEVICES of the launcher was left out: {why}",)
+
+
 def test_a_value_that_ranks_do_not_get_is_to_be_written_by_hand() -> None:
     source = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
     launcher = {"env": [{"name": "S", **source}, {"name": "OWN", **source}]}

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -118,16 +120,76 @@ def test_ranks_that_start_at_once_do_not_read_what_another_is_writing(tmp_path: 
     assert [file.name for file in tmp_path.glob("dltrain-*/*")] == ["quick.py"]
 
 
+def written(name: str, text: str, folder: Path) -> Callable[..., Any]:
+    """The function of a name that the text of a module defines."""
+    namespace: dict[str, Any] = {"__name__": "written"}
+    file = folder / "written.py"
+    file.write_text(text)
+    exec(compile(text, str(file), "exec", dont_inherit=True), namespace)
+    return namespace[name]
+
+
 def test_a_long_function_is_shipped_in_pieces(tmp_path: Path) -> None:
-    namespace: dict[str, Any] = {}
-    file = tmp_path / "long.py"
     lines = "\n".join(f"    total += {number}  # {'x' * 60}" for number in range(500))
-    file.write_text(f"def long(out):\n    total = 0\n{lines}\n    open(out, 'w').write(str(total))\n")
-    exec(compile(file.read_text(), str(file), "exec"), namespace)
-    job = dltrain.job()(namespace["long"]).job(out=str(tmp_path / "out"))
+    text = f"def long(out):\n    total = 0\n{lines}\n    open(out, 'w').write(str(total))\n"
+    job = dltrain.job()(written("long", text, tmp_path)).job(out=str(tmp_path / "out"))
     assert len(job.spec.command or ()) > 10
     assert run(job, tmp_path).returncode == 0
     assert (tmp_path / "out").read_text() == str(sum(range(500)))
+
+
+def keeps_records(out: str) -> None:
+    """Use what looks up the module that a class is from, when the class is made and later."""
+
+    @dataclass
+    class Record:
+        rate: float
+        coder: json.JSONEncoder | None = None
+
+    Path(out).write_text(json.dumps([asdict(Record(0.5)), str(get_type_hints(Record))]), encoding="utf-8")
+
+
+def test_a_shipped_function_can_define_dataclasses(tmp_path: Path) -> None:
+    done = run(dltrain.job()(keeps_records).job(out=str(tmp_path / "there")), tmp_path)
+    assert done.returncode == 0, done.stderr
+    keeps_records(str(tmp_path / "here"))
+    assert (tmp_path / "there").read_text() == (tmp_path / "here").read_text()
+
+
+MANY = ", ".join(f"json.name_{number}" for number in range(300))
+"""More names than the instructions for them have room for without a prefix."""
+
+
+@pytest.mark.parametrize(
+    ("imports", "used"),
+    [
+        pytest.param("import concurrent.futures", "concurrent.futures.wait([])", id="a submodule"),
+        pytest.param("import xml.dom.minidom", "xml.dom.minidom.Document", id="a submodule of a submodule"),
+        pytest.param("import email.mime.text\nimport email as e", "e.mime.text.MIMEText", id="by another name"),
+        pytest.param("import xml.dom.minidom\nfrom xml import dom", "dom.minidom.Document", id="a package in one"),
+        pytest.param(
+            "import xml.dom.minidom\nfrom xml import dom\nimport json as xml",
+            "(dom.minidom.Document, xml.JSONEncoder)",
+            id="the package's name is another module's",
+        ),
+        pytest.param(
+            "import concurrent.futures\nimport concurrent as c",
+            "(c.futures.Future, (lambda: concurrent.futures.Executor)())",
+            id="by two names",
+        ),
+        pytest.param(
+            "import concurrent.futures\nimport json", f"(len(()) and [{MANY}], concurrent.futures.Future)", id="late"
+        ),
+        pytest.param("import os.path as p", "p.join('a', 'b')", id="a submodule that is another module"),
+    ],
+)
+def test_submodules_are_loaded_in_a_rank_as_here(imports: str, used: str, tmp_path: Path) -> None:
+    write = f"with open(out, 'w') as file:\n        file.write(repr({used}))"
+    ask = written("ask", f"{imports}\n\ndef ask(out):\n    {write}\n", tmp_path)
+    done = run(dltrain.job()(ask).job(out=str(tmp_path / "there")), tmp_path)
+    assert done.returncode == 0, done.stderr
+    ask(str(tmp_path / "here"))
+    assert (tmp_path / "there").read_text() == (tmp_path / "here").read_text()
 
 
 def uses_constant() -> int:

@@ -3,8 +3,10 @@
 import functools
 import json
 import math
+import sys
 from collections.abc import Callable
 from math import floor
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -96,6 +98,25 @@ def test_a_module_travels_wherever_it_is_used(function: Callable[..., Any], monk
         "",
         "from math import floor as RATE",
         "import math as math",
+    ]
+
+
+@pytest.mark.parametrize("function", PLACES, ids=lambda function: function.__name__)
+def test_a_submodule_is_loaded_wherever_it_is_used(
+    function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = ModuleType("package")
+    package.sqrt = ModuleType("package.sqrt")  # type: ignore[attr-defined]  # as the import of a submodule does
+    monkeypatch.setitem(sys.modules, "package.sqrt", package.sqrt)
+    monkeypatch.setitem(globals(), "math", package)
+    monkeypatch.setitem(globals(), "RATE", floor)
+    assert source_of(function).splitlines()[:6] == [
+        "from __future__ import annotations",
+        "",
+        "__import__('package.sqrt')",
+        "from math import floor as RATE",
+        "import package as math",
+        "",
     ]
 
 
