@@ -211,7 +211,9 @@ def test_a_file_of_one_column_has_a_row_on_every_line(tmp_path: Path, shape: tup
             id="fields that end in another way",
         ),
         pytest.param(
-            "age,zone,age,town,member\n3,1,4,Ulm,true\n", "has column age more than once; give each column a name of its own", id="a column twice"
+            "age,zone,age,town,member\n3,1,4,Ulm,true\n",
+            "has column age more than once; give each column a name of its own",
+            id="a column twice",
         ),
         pytest.param(
             "age,zone,town,member\n30,1,Bonn,true\n30,1,Bonn\n",

@@ -21,6 +21,7 @@ from dltrain_trainer.export.artifact import Artifact, load
 from dltrain_trainer.export.stored import model_from_bucket
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.train import feed_of, loss_of, sampler_of, waits_of
+from dltrain_trainer.training.allocator import freed_memory_is_kept
 from dltrain_trainer.training.learner import forward_context, make_learner
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss
@@ -74,7 +75,7 @@ def retrain(run: Run, model: nn.Module, train: Train, loss: Loss) -> None:
         state.synchronize_buffers(run.communicator)
         observer.epoch_ends(state.step, done, {})
 
-    with feed_of(again, sampler, 0) as feed:
+    with freed_memory_is_kept(run.device), feed_of(again, sampler, 0) as feed:
         observer.waits = lambda: waits_of(feed, learner)
         fit(state, feed, sampler.steps_per_epoch, observer, after_epoch=after_epoch)
     state.give_result()

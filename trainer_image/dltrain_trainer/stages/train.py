@@ -21,7 +21,7 @@ from dltrain_trainer.models import Blueprint, ModelError
 from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
-from dltrain_trainer.training.allocator import give_back_freed_memory, keep_freed_memory
+from dltrain_trainer.training.allocator import freed_memory_is_kept
 from dltrain_trainer.training.learner import Learner, make_learner
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss, class_weights, make_loss
@@ -40,12 +40,10 @@ def run(run: Run) -> None:
     Raises:
         TrainerError: the samples do not fit the model, or it has diverged.
     """
-    if run.device.type == "cpu":
-        keep_freed_memory()
     run.artifact = new_artifact(run)
     state = new_state(run)
     checkpoints = Checkpoints(run.output / "checkpoints", run.checkpoint.keep, what_a_step_means(run))
-    with memory_folder(run.snapshots) as memory:
+    with memory_folder(run.snapshots) as memory, freed_memory_is_kept(run.device):
         keeper = Keeper(run.communicator, checkpoints, memory, every=run.checkpoint.every_seconds, stored=told(run))
         resume(run, state, keeper)
         start = time.monotonic()
@@ -53,7 +51,6 @@ def run(run: Run) -> None:
         run.train_seconds = time.monotonic() - start
     state.give_result()
     restore_batch_norms(run.artifact.model)
-    give_back_freed_memory()
 
 
 def new_artifact(run: Run) -> Artifact:
