@@ -40,6 +40,8 @@ class Pod:
     incarnation: int
     started: bool
     """Whether its container has started, so that there is a log."""
+    ended: bool
+    """Whether its container has ended, so that its log grows no more."""
 
 
 Head = tuple[str, int, str, Any, Pod]
@@ -48,12 +50,15 @@ Head = tuple[str, int, str, Any, Pod]
 
 def pod_of(manifest: dict[str, Any]) -> Pod:
     """What matters here of a pod."""
-    labels, phase = manifest["metadata"]["labels"], manifest.get("status", {}).get("phase")
+    labels, status = manifest["metadata"]["labels"], manifest.get("status", {})
+    states = {each["name"]: each.get("state", {}) for each in status.get("containerStatuses", ())}
+    phase = status.get("phase")
     return Pod(
         name=manifest["metadata"]["name"],
         index=int(labels[INDEX_LABEL]),
         incarnation=int(labels[INCARNATION_LABEL]),
         started=phase in {"Running", "Succeeded", "Failed"},
+        ended=phase in {"Succeeded", "Failed"} or "terminated" in states.get(WORKER_CONTAINER, {}),
     )
 
 
@@ -79,6 +84,10 @@ class LogReader:
     clock: Callable[[], float] = time.monotonic
     _newest: dict[str, str] = field(default_factory=dict)
     """Pod -> the moment of its newest line that was read."""
+    _unstamped: dict[str, str] = field(default_factory=dict)
+    """Pod -> the last line of its log that has no moment."""
+    _growing: set[str] = field(default_factory=set)
+    """The pods whose containers have not ended, as of the last list of pods."""
     _readable: bool = False
     """Whether the log of any pod could be read."""
     _unreadable: dict[str, ClusterError] = field(default_factory=dict)
@@ -157,7 +166,7 @@ class LogReader:
             elif self.wants(line):
                 yield Emit(line)
             try:
-                head = yield from self._next(stream, "")
+                head = yield from self._next(pod, stream, "")
             except UnavailableError as error:
                 head = None
                 yield from self._notice(pod.name, error)
@@ -172,7 +181,7 @@ class LogReader:
         for order, pod in enumerate(pods):
             try:
                 stream = yield Open(self._request(pod, self.since, tail), SILENCE_SECONDS)
-                head = yield from self._next(stream, "")
+                head = yield from self._next(pod, stream, "")
             except UNREADABLE as error:
                 self._unreadable[pod.name] = error
                 continue
@@ -187,12 +196,11 @@ class LogReader:
         while not self._finished or (yield Forked()):
             if self.deadline is not None and self.clock() >= self.deadline:
                 raise time_is_up(self.job.name)
-            finished = self._finished or (yield from self._has_finished())
+            self._finished = self._finished or (yield from self._has_finished())
             for pod in (yield from self._pods_if_reachable()):
                 if pod.name not in known:
                     known.add(pod.name)
                     yield Fork(self._read_on(pod))
-            self._finished = finished
             yield from self._taken()
 
     def _taken(self) -> Program[None]:
@@ -210,8 +218,9 @@ class LogReader:
         path = f"/api/v1/namespaces/{self.job.namespace}/pods"
         selector = f"{JOB_LABEL}={self.job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
         found = yield from ask_for_list(path, {"labelSelector": selector})
-        pods = [pod for pod in map(pod_of, found["items"]) if pod.started and self._wanted(pod.index)]
-        return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
+        pods = sorted(map(pod_of, found["items"]), key=lambda pod: (pod.index, pod.incarnation))
+        self._growing = {pod.name for pod in pods if not pod.ended}
+        return [pod for pod in pods if pod.started and self._wanted(pod.index)]
 
     def _wanted(self, index: int) -> bool:
         return self.rank is None or self.rank // self.job.spec.workers.slots == index
@@ -237,11 +246,9 @@ class LogReader:
         return job.status.finished or job.metadata.uid != self.job.metadata.uid
 
     def _read_on(self, pod: Pod) -> Program[None]:
-        """The lines of a pod to its end, as far as they can be read; goes on where a broken connection left off."""
+        """The lines of a pod to its end, as far as they can be read; goes on where an answer ended or broke off."""
         try:
             while not (yield from self._read(pod)):
-                if self._finished:
-                    return
                 yield Sleep(PAUSE_SECONDS)
         except UnavailableError as error:
             yield from self._notice(pod.name, error)
@@ -252,45 +259,60 @@ class LogReader:
             return  # the pod was removed, as pods are when they have ended
 
     def _read(self, pod: Pod) -> Program[bool]:
-        """The lines of a pod after the newest one; whether its log has ended, or was only broken off.
+        """The lines of a pod after the newest one; whether they were the last.
+
+        The API server ends an answer in the same way whether the log has ended or the kubelet has gone, as it does to
+        restart. So the lines were the last only where, before they were asked for, there were to be no more.
 
         Raises:
-            UnavailableError: the log cannot be had, and is not waited for any more.
+            UnavailableError: the log of a finished job cannot be had, or breaks off before a new line.
             ClusterError: the log is refused.
         """
-        opened = False
+        finished, before = self._finished, self._newest.get(pod.name, self.since)
+        ended = finished or pod.name not in self._growing
 
         def read(stream: Any) -> Program[None]:
-            nonlocal opened
-            opened = self._readable = True
-            since = self._newest.get(pod.name, self.since)
-            while (found := (yield from self._next(stream, since))) is not None:
-                self._newest[pod.name] = since = found[0]
+            self._readable = True
+            while (found := (yield from self._next(pod, stream, before))) is not None:
+                # lines of the two outputs of a container may come a moment out of order
+                self._newest[pod.name] = max(self._newest.get(pod.name, before), found[0])
                 if self.wants(found[1]):
                     yield Emit(found[1])
 
-        request = self._request(pod, self._newest.get(pod.name, self.since), None, follow=True)
         try:
-            yield from reading(request, SILENCE_SECONDS, read)
+            yield from reading(self._request(pod, before, None, follow=True), SILENCE_SECONDS, read)
         except UnavailableError:
-            if self._finished and not opened:
+            if finished and self._newest.get(pod.name, self.since) == before:
                 raise
             return False
-        return True
+        return ended
 
-    def _next(self, stream: Any, since: str) -> Program[tuple[str, str] | None]:
-        """The next line after a moment, with its own (RFC 3339, to the nanosecond)."""
+    def _next(self, pod: Pod, stream: Any, since: str) -> Program[tuple[str, str] | None]:
+        """The next line after a moment, with its own (RFC 3339, to the nanosecond).
+
+        A line that has none is the kubelet's word about the log: it goes with the line before it.
+        """
+        since = since or self.since
         while (raw := (yield Next(stream))) is not None:
-            stamp, _, line = raw.decode(errors="replace").partition(" ")
+            text = raw.decode(errors="replace")
+            stamp, _, line = text.partition(" ")
             moment = in_utc(stamp)
-            if moment > (since or self.since):
+            if moment is None and self._is_new(pod, text):
+                return since, text
+            if moment is not None and moment > since:
                 return moment, line
         return None
+
+    def _is_new(self, pod: Pod, text: str) -> bool:
+        """Whether a line without a moment is told: a kubelet may say the same whenever it is asked."""
+        before = self._unstamped.get(pod.name, "")
+        self._unstamped[pod.name] = text or before
+        return text not in {"", before}
 
     def _request(self, pod: Pod, since: str, tail: int | None, *, follow: bool = False) -> Request:
         query: dict[str, str | int | bool] = {"container": WORKER_CONTAINER, "timestamps": True, "follow": follow}
         if since:
             query["sinceTime"] = since
         if tail is not None and self.rank is None:  # else the pod's last lines may be other ranks'
-            query["tailLines"] = tail
+            query["tailLines"] = max(tail, 1)  # the last line tells from where to follow, also where none is wanted
         return Request("GET", f"/api/v1/namespaces/{self.job.namespace}/pods/{pod.name}/log", query)

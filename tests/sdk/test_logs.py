@@ -5,7 +5,7 @@ The real endpoint is in the end-to-end tests: a kubelet serves it.
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from dltrain.bucket.system import CONFIGURATION
 from dltrain.client import Client
 from dltrain.errors import ClusterError, NotFoundError, SpecError, StorageError, WaitTimeoutError
 from dltrain.moments import in_utc
-from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL
+from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 from tests.buckets import BUCKET, BucketServer
 from tests.sdk.builders import condition, document
-from tests.sdk.fake_api import FakeApi, Reply, failure
+from tests.sdk.fake_api import FakeApi, Reply, Route, failure
 
 JOB = "GET /apis/dltrain.io/v1alpha1/namespaces/ml/dltrainjobs/a"
 PODS = "GET /api/v1/namespaces/ml/pods"
@@ -46,6 +46,14 @@ def pod(index: int, incarnation: int = 1, phase: str = "Running") -> dict[str, A
     return {"metadata": {"name": f"a-{index}-{incarnation}", "labels": labels}, "status": {"phase": phase}}
 
 
+def beside_another(state: str) -> dict[str, Any]:
+    """A pod whose worker's container is in a state, while another one runs."""
+    states = {"proxy": "running", WORKER_CONTAINER: state}
+    running = pod(0)
+    running["status"]["containerStatuses"] = [{"name": name, "state": {each: {}}} for name, each in states.items()]
+    return running
+
+
 def pods(*items: dict[str, Any]) -> Reply:
     """The list of pods."""
     return Reply({"metadata": {}, "items": list(items)})
@@ -61,12 +69,23 @@ def stamped(*lines: str, start: int = 0) -> bytes:
     return b"".join(f"2026-03-01T12:00:00.{start + at:09}Z {line}\n".encode() for at, line in enumerate(lines))
 
 
+def kept(*chunks: bytes) -> Route:
+    """A log that a kubelet keeps: all of it, or only its last lines."""
+    lines = b"".join(chunks).splitlines(keepends=True)
+    return lambda query: Reply(b"".join(lines[max(len(lines) - int(query.get("tailLines", len(lines))), 0) :]))
+
+
 def asked_for(api: FakeApi, route: str) -> int:
     """How often a route was asked."""
     return sum(where == route for where, _ in api.asked)
 
 
-def one_after_the_other(*replies: Reply) -> Callable[[dict[str, str]], Reply]:
+def since_when(api: FakeApi, route: str) -> list[str | None]:
+    """From where a log was asked for, each time."""
+    return [query.get("sinceTime") for where, query in api.asked if where == route]
+
+
+def one_after_the_other(*replies: Reply) -> Route:
     """Answers in turn; the last one again and again."""
     turn = itertools.chain(replies, itertools.repeat(replies[-1]))
     return lambda _: next(turn)
@@ -80,11 +99,9 @@ def two_pods(fake_api: FakeApi) -> FakeApi:
         PODS: lambda _: pods(
             pod(1, phase="Succeeded"), pod(0, 2, "Succeeded"), pod(0, 1, "Failed"), pod(1, 2, "Pending")
         ),
-        log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] first try")),
-        log_of("a-0-2"): lambda _: Reply(
-            stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello", start=3)
-        ),
-        log_of("a-1-1"): lambda _: Reply(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye", start=4)),
+        log_of("a-0-1"): kept(stamped("[rank 0] first try")),
+        log_of("a-0-2"): kept(stamped("12:00:00 agent: attempt 2", "[rank 0] hello", "[rank 1] hello", start=3)),
+        log_of("a-1-1"): kept(stamped("[rank 2] hello", "[rank 3] hello", "[rank 2] bye", start=4)),
     }
     return fake_api
 
@@ -267,7 +284,7 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(fake_api: FakeApi, fake_c
 def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi, either_fake: Any) -> None:
     lines = [stamped(f"[rank 0] {at}", start=at) for at in range(4)]
     fake_api.routes |= {
-        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) == 4)),
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) >= 4)),
         PODS: lambda _: pods(pod(0)),
         log_of("a-0-1"): one_after_the_other(
             Reply([lines[0], lines[1][:10], None]),
@@ -277,9 +294,162 @@ def test_following_goes_on_where_a_broken_connection_left_off(fake_api: FakeApi,
         ),
     }
     assert list(either_fake.logs("a", follow=True)) == [f"[rank 0] {at}" for at in range(4)]
-    since = [query.get("sinceTime") for where, query in fake_api.asked if where == log_of("a-0-1")]
     newest = "2026-03-01T12:00:00.00000000{}Z"
-    assert since == [None, newest.format(0), newest.format(2), newest.format(2)]
+    since = [None, newest.format(0), newest.format(2), newest.format(2)]
+    assert since_when(fake_api, log_of("a-0-1"))[:4] == since
+
+
+ENDED = {
+    "it has succeeded": pod(0, phase="Succeeded"),
+    "it has failed": pod(0, phase="Failed"),
+    "another container runs on": beside_another("terminated"),
+}
+"""What the list of pods says of one whose log grows no more."""
+
+
+@pytest.mark.parametrize("running", [pod(0), beside_another("running")], ids=["phase", "container"])
+def test_a_log_is_read_on_where_its_stream_ends_although_its_pod_runs_on(
+    fake_api: FakeApi, either_fake: Any, running: dict[str, Any]
+) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in range(3)]
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) >= 3)),
+        PODS: lambda _: pods(running),
+        log_of("a-0-1"): one_after_the_other(Reply(lines[0]), Reply(b"".join(lines[:2])), Reply(b"".join(lines))),
+    }
+    assert list(either_fake.logs("a", follow=True, timeout=30)) == ["[rank 0] 0", "[rank 0] 1", "[rank 0] 2"]
+    newest = "2026-03-01T12:00:00.00000000{}Z"
+    assert since_when(fake_api, log_of("a-0-1"))[:3] == [None, newest.format(0), newest.format(1)]
+
+
+def test_lines_that_come_a_moment_out_of_order_are_all_told(fake_api: FakeApi, either_fake: Any) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in (1, 0, 1, 2)]
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1)),
+        PODS: lambda _: pods(pod(0, phase="Succeeded")),
+        log_of("a-0-1"): lambda _: Reply(b"".join(lines)),
+    }
+    found = list(either_fake.logs("a", follow=True, timeout=30))
+    assert found == ["[rank 0] 1", "[rank 0] 0", "[rank 0] 1", "[rank 0] 2"]
+
+
+@pytest.mark.parametrize("then", [*([each] for each in ENDED.values()), []], ids=[*ENDED, "it has gone"])
+def test_what_a_pod_wrote_between_the_end_of_its_stream_and_its_own_is_told(
+    fake_api: FakeApi, either_fake: Any, then: list[dict[str, Any]]
+) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in range(2)]
+    turns, known = itertools.count(), threading.Event()
+
+    def list_of_pods(_: dict[str, str]) -> Reply:
+        if not asked_for(fake_api, log_of("a-0-1")):
+            return pods(pod(0))
+        if next(turns):  # the list before this one was read
+            known.set()
+        return pods(*then)
+
+    def left_off() -> Iterator[bytes]:
+        yield lines[0]
+        known.wait(20)
+
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=known.is_set())),
+        PODS: list_of_pods,
+        log_of("a-0-1"): one_after_the_other(Reply(left_off()), Reply(b"".join(lines))),
+    }
+    assert list(either_fake.logs("a", follow=True)) == ["[rank 0] 0", "[rank 0] 1"]
+
+
+@pytest.mark.parametrize("ended", ENDED.values(), ids=ENDED)
+def test_the_log_of_a_pod_that_has_ended_is_read_once(
+    fake_api: FakeApi, either_fake: Any, ended: dict[str, Any]
+) -> None:
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, PODS) > 8)),
+        PODS: lambda _: pods(ended),
+        log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] here")),
+    }
+    assert list(either_fake.logs("a", follow=True)) == ["[rank 0] here"]
+    assert asked_for(fake_api, log_of("a-0-1")) == 1
+
+
+def test_a_log_whose_stream_has_ended_is_not_asked_for_again_before_a_pause(
+    fake_api: FakeApi, either_fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "PAUSE_SECONDS", 60)
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=False)),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): lambda _: Reply(stamped("[rank 0] here")),
+    }
+    with pytest.raises(WaitTimeoutError):
+        list(either_fake.logs("a", follow=True, timeout=0.5))
+    assert asked_for(fake_api, log_of("a-0-1")) <= 1
+
+
+def test_the_log_of_a_finished_job_is_read_on_as_long_as_each_connection_that_breaks_has_brought_a_line(
+    fake_api: FakeApi, either_fake: Any
+) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in range(4)]
+    broken: list[Reply] = [Reply([b"".join(lines[:count]), None]) for count in (1, 2, 3)]
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1)),
+        PODS: lambda _: pods(pod(0, phase="Succeeded")),
+        log_of("a-0-1"): one_after_the_other(*broken, Reply(b"".join(lines))),
+    }
+    assert list(either_fake.logs("a", follow=True)) == [f"[rank 0] {at}" for at in range(4)]
+
+
+def test_the_log_of_a_finished_job_that_always_breaks_off_in_the_same_place_is_told_to_do_so(
+    fake_api: FakeApi, either_fake: Any
+) -> None:
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1)),
+        PODS: lambda _: pods(pod(0, phase="Succeeded")),
+        log_of("a-0-1"): lambda _: Reply([stamped("[rank 0] here"), None]),
+    }
+    line, notice = either_fake.logs("a", follow=True)
+    assert line == "[rank 0] here"
+    assert notice.startswith("[dltrain] the log of a-0-1 cannot be read: cannot reach the Kubernetes API")
+    assert asked_for(fake_api, log_of("a-0-1")) == 2
+
+
+TOO_MANY = "failed to create fsnotify watcher: too many open files"
+GONE = "unable to retrieve container logs for containerd://0123456789abcdef"
+
+
+def test_what_a_kubelet_says_itself_is_told_whole_and_in_its_place(two_pods: FakeApi, either_fake: Any) -> None:
+    two_pods.routes |= {
+        log_of("a-0-1"): kept(f"{GONE}\n".encode()),
+        log_of("a-0-2"): kept(stamped("one", start=1), f"{TOO_MANY}\n".encode(), stamped("four", start=4)),
+        log_of("a-1-1"): kept(stamped("two", "three", start=2)),
+    }
+    assert list(either_fake.logs("a")) == [GONE, "one", TOO_MANY, "two", "three", "four"]
+
+
+@pytest.mark.parametrize("options", [{}, {"tail": 2}], ids=["all lines", "after the last lines"])
+def test_what_a_kubelet_says_itself_is_no_moment_to_go_on_from(
+    fake_api: FakeApi, either_fake: Any, options: dict[str, int]
+) -> None:
+    lines = [stamped(f"[rank 0] {at}", start=at) for at in range(2)]
+    told = f"{TOO_MANY}\n".encode()
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) >= 3)),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): one_after_the_other(Reply(lines[0] + told), Reply(b"".join([*lines, told]))),
+    }
+    assert list(either_fake.logs("a", follow=True, timeout=30, **options)) == ["[rank 0] 0", TOO_MANY, "[rank 0] 1"]
+    newest = "2026-03-01T12:00:00.00000000{}Z"
+    assert since_when(fake_api, log_of("a-0-1"))[:3] == [None, newest.format(0), newest.format(1)]
+
+
+def test_what_a_kubelet_says_again_whenever_it_is_asked_is_told_once(fake_api: FakeApi, either_fake: Any) -> None:
+    fake_api.routes |= {
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) >= 3)),
+        PODS: lambda _: pods(pod(0)),
+        log_of("a-0-1"): lambda _: Reply(f"{GONE}\n".encode()),
+    }
+    assert list(either_fake.logs("a", follow=True, timeout=30)) == [GONE]
+    assert set(since_when(fake_api, log_of("a-0-1"))) == {None}
 
 
 def test_a_log_that_is_silent_for_long_is_asked_for_anew(
@@ -483,14 +653,16 @@ def test_a_pod_that_may_not_be_read_is_an_error_beside_others_that_may(two_pods:
         pytest.param("2026-03-01T07:00:00.123456789-05:00", "2026-03-01T12:00:00.123456789Z", id="in New York"),
         pytest.param("2026-03-02T01:30:00.000000001+05:30", "2026-03-01T20:00:00.000000001Z", id="in Delhi, tomorrow"),
         pytest.param("2026-03-01T12:00:00.999999999+00:00", "2026-03-01T12:00:00.999999999Z", id="no offset at all"),
-        pytest.param("0001-01-01T00:00:00.000000000+01:00", "0001-01-01T00:00:00.000000000+01:00", id="before time"),
-        pytest.param("2026-02-30T12:00:00.000000000+01:00", "2026-02-30T12:00:00.000000000+01:00", id="no such day"),
-        pytest.param("2026-03-01T12:00:00+01:00", "2026-03-01T12:00:00+01:00", id="without a fraction"),
-        pytest.param("unable", "unable", id="a word"),
-        pytest.param("", "", id="nothing"),
+        pytest.param("2026-03-01T12:00:00+01:00", "2026-03-01T11:00:00.000000000Z", id="without a fraction"),
+        pytest.param("2026-03-01T12:00:00.12Z", "2026-03-01T12:00:00.120000000Z", id="with a short fraction"),
+        pytest.param("0001-01-01T00:00:00.000000000+01:00", None, id="before time"),
+        pytest.param("2026-02-30T12:00:00.000000000+01:00", None, id="no such day"),
+        pytest.param("2026-03-01T12:00", None, id="cut off"),
+        pytest.param("unable", None, id="a word"),
+        pytest.param("", None, id="nothing"),
     ],
 )
-def test_a_stamp_is_made_utc_to_the_nanosecond_and_what_is_none_stays(stamp: str, moment: str) -> None:
+def test_a_stamp_is_made_utc_to_the_nanosecond_and_other_words_are_no_moments(stamp: str, moment: str | None) -> None:
     assert in_utc(stamp) == moment
 
 
@@ -527,13 +699,12 @@ def test_no_line_is_lost_where_summer_time_ends_while_a_log_is_followed(fake_api
     before = b"2026-10-25T02:59:59.000000000+02:00 summer\n"
     after = b"2026-10-25T02:00:00.000000000+01:00 winter\n2026-10-25T02:30:00.000000000+01:00 later\n"
     fake_api.routes |= {
-        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) == 2)),
+        JOB: lambda _: Reply(job(replicas=1, finished=asked_for(fake_api, log_of("a-0-1")) >= 2)),
         PODS: lambda _: pods(pod(0)),
         log_of("a-0-1"): one_after_the_other(Reply([before, None]), Reply(before + after)),
     }
     assert list(either_fake.logs("a", follow=True)) == ["summer", "winter", "later"]
-    since = [query.get("sinceTime") for where, query in fake_api.asked if where == log_of("a-0-1")]
-    assert since == [None, "2026-10-25T00:59:59.000000000Z"]
+    assert since_when(fake_api, log_of("a-0-1"))[:2] == [None, "2026-10-25T00:59:59.000000000Z"]
 
 
 @pytest.mark.parametrize("log", ["silent", "endless"])
