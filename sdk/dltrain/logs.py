@@ -14,6 +14,7 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.parse import stored_job
 from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sleep, Take, Work
 from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
+from dltrain.log_pods import Pod, pod_of
 from dltrain.moments import in_utc, moment_of
 from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
 from dltrain.refusals import BadRequestError, NodeGoneError
@@ -31,35 +32,8 @@ UNREADABLE: Final = (BadRequestError, NotFoundError, UnavailableError)
 """What the API server answers where one pod has no log to read: other pods may have one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One incarnation of a worker."""
-
-    name: str
-    index: int
-    incarnation: int
-    started: bool
-    """Whether its container has started, so that there is a log."""
-    ended: bool
-    """Whether its container has ended, so that its log grows no more."""
-
-
 Head = tuple[str, int, str, Any, Pod]
 """The next line of a pod: its moment, the pod's place, the line, the stream, the pod; ordered by the first two."""
-
-
-def pod_of(manifest: dict[str, Any]) -> Pod:
-    """What matters here of a pod."""
-    labels, status = manifest["metadata"]["labels"], manifest.get("status", {})
-    states = {each["name"]: each.get("state", {}) for each in status.get("containerStatuses", ())}
-    phase = status.get("phase")
-    return Pod(
-        name=manifest["metadata"]["name"],
-        index=int(labels[INDEX_LABEL]),
-        incarnation=int(labels[INCARNATION_LABEL]),
-        started=phase in {"Running", "Succeeded", "Failed"},
-        ended=phase in {"Succeeded", "Failed"} or "terminated" in states.get(WORKER_CONTAINER, {}),
-    )
 
 
 def rank_of(line: str) -> int | None:

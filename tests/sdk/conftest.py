@@ -17,8 +17,9 @@ from tests.sdk.clusters import LISTS, named, serve
 from tests.sdk.command_line import CommandLine
 from tests.sdk.either import Blocking
 from tests.sdk.fake_api import FakeApi, Reply, serving
+from tests.sdk.log_scene import quick_logs, two_pods
 
-__all__ = ["api_server", "namespace"]
+__all__ = ["api_server", "namespace", "quick_logs", "two_pods"]
 
 
 @pytest.fixture
