@@ -89,8 +89,10 @@ TORCHRUN: Final = {
 }
 """Also of `python -m torch.distributed.run` and `launch`."""
 MPI: Final[Options] = {**OPEN_MPI, **HYDRA}
+OF_HYDRA: Final = ("mpiexec.hydra", "mpiexec.mpich", "mpirun.mpich")
+OF_OPEN_MPI: Final = ("mpiexec.openmpi", "mpirun.openmpi", "orterun", "prterun")
 LAUNCHERS: Final[Mapping[str, Options]] = {
-    **dict.fromkeys(("mpirun", "mpiexec", "mpiexec.hydra", "orterun", "prterun"), MPI),  # of either, by their names
+    **dict.fromkeys(("mpirun", "mpiexec", *OF_HYDRA, *OF_OPEN_MPI), MPI),
     "horovodrun": HOROVODRUN,
     "torchrun": TORCHRUN,
 }

@@ -13,6 +13,8 @@ from dltrain.launcher_options import (
     FOLDERS,
     LAUNCHERS,
     MPI,
+    OF_HYDRA,
+    OF_OPEN_MPI,
     PER_NODE,
     RANKS,
     VARIABLE_LISTS,
@@ -23,7 +25,7 @@ from dltrain.launcher_options import (
 from dltrain.shell_line import SHELLS, base, by_hand, call_of
 
 TORCH_MODULES: Final = ("torch.distributed.run", "torch.distributed.launch")
-UNKNOWN: Final = ("accelerate", "deepspeed", "srun")
+UNKNOWN: Final = ("accelerate", "aprun", "deepspeed", "jsrun", "mpirun_rsh", "srun")
 """Launchers that cannot be taken out of a command line; in place, each rank would be a launcher."""
 UNKNOWN_MODULES: Final = ("accelerate", "deepspeed", "horovod")
 """Packages whose modules, run with -m, are such launchers."""
@@ -260,7 +262,8 @@ def passes_all(launcher: str, names: Collection[str], *, hydra: bool) -> bool:
             return False
         if {f"{scope}envall", f"{scope}envexcl"} & set(names):
             return True
-    return hydra or launcher == "mpiexec.hydra" or bool({"env", "genv"} & set(names))  # Open MPI knows neither
+    of_hydra = launcher in OF_HYDRA or (hydra and launcher not in OF_OPEN_MPI)
+    return of_hydra or bool({"env", "genv"} & set(names))  # Open MPI knows neither
 
 
 def last(options: Sequence[Option], names: Collection[str]) -> str:

@@ -158,7 +158,9 @@ def test_what_only_looks_like_a_launcher_is_kept_without_a_note(line: str) -> No
     [
         ("mpirun python train.py", False),
         ("mpirun -x A python train.py", False),
+        ("mpirun.openmpi python train.py", False),
         ("mpiexec.hydra python train.py", True),
+        ("mpirun.mpich python train.py", True),
         ("mpirun -genv A 1 python train.py", True),
         ("mpiexec -genvall python train.py", True),
         ("mpiexec -envall python train.py", True),
@@ -238,6 +240,8 @@ def test_what_a_launcher_does_is_not_guessed_at(line: str, said: str) -> None:
         "uv run torchrun train.py",
         "conda run -n env mpirun -np 2 a",
         "poetry run accelerate launch train.py",
+        "mpirun_rsh -np 2 -hostfile hosts python train.py",
+        "jsrun -n 2 python train.py",
         "gosu user /usr/bin/mpirun -np 2 a",
         "nsys profile -o out torchrun train.py",
         "tini -- mpirun -np 2 python train.py",
