@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -32,10 +31,15 @@ def values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 
 def objects(schema: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Of an object: its required fields, and some of the others."""
-    fields = {name: st.deferred(partial(values, part)) for name, part in schema.get("properties", {}).items()}
+    fields = {name: later(part) for name, part in schema.get("properties", {}).items()}
     required = {name: fields.pop(name) for name in schema.get("required", ())}
     few = st.lists(st.sampled_from(sorted(fields)), max_size=MAX_ITEMS, unique=True) if fields else st.just([])
     return few.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: fields[name] for name in names}}))
+
+
+def later(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """`values`, made when one is drawn: most schemas of a large one are never looked at."""
+    return st.deferred(lambda: values(schema))
 
 
 def numbers(schema: Mapping[str, Any]) -> st.SearchStrategy[float]:
