@@ -91,6 +91,7 @@ TORCHRUN: Final = {
 MPI: Final[Options] = {**OPEN_MPI, **HYDRA}
 OF_HYDRA: Final = ("mpiexec.hydra", "mpiexec.mpich", "mpirun.mpich")
 OF_OPEN_MPI: Final = ("mpiexec.openmpi", "mpirun.openmpi", "orterun", "prterun")
+"""Names that only one of the two has; `mpirun` and `mpiexec` may be of either."""
 LAUNCHERS: Final[Mapping[str, Options]] = {
     **dict.fromkeys(("mpirun", "mpiexec", *OF_HYDRA, *OF_OPEN_MPI), MPI),
     "horovodrun": HOROVODRUN,

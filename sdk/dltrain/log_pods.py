@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, WORKER_CONTAINER
+from dltrain.names import INDEX_LABEL, WORKER_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Pod:
 
     name: str
     index: int
-    incarnation: int
+    """The worker's."""
     started: bool
     """Whether its container has started, so that there is a log."""
     ended: bool
@@ -23,13 +23,12 @@ class Pod:
 
 def pod_of(manifest: dict[str, Any]) -> Pod:
     """What matters here of a pod."""
-    labels, status = manifest["metadata"]["labels"], manifest.get("status", {})
+    metadata, status = manifest["metadata"], manifest.get("status", {})
     states = {each["name"]: each.get("state", {}) for each in status.get("containerStatuses", ())}
     phase = status.get("phase")
     return Pod(
-        name=manifest["metadata"]["name"],
-        index=int(labels[INDEX_LABEL]),
-        incarnation=int(labels[INCARNATION_LABEL]),
+        name=metadata["name"],
+        index=int(metadata["labels"][INDEX_LABEL]),
         started=phase in {"Running", "Succeeded", "Failed"},
         ended=phase in {"Succeeded", "Failed"} or "terminated" in states.get(WORKER_CONTAINER, {}),
     )

@@ -16,9 +16,10 @@ from dltrain.effects import Emit, Fork, Forked, Next, Open, Program, Request, Sl
 from dltrain.errors import ClusterError, DLTrainError, NotFoundError, UnavailableError
 from dltrain.log_pods import Pod, pod_of
 from dltrain.moments import in_utc, moment_of
-from dltrain.names import INCARNATION_LABEL, INDEX_LABEL, JOB_LABEL, WORKER_CONTAINER
+from dltrain.names import WORKER_CONTAINER
+from dltrain.pods import manifests_of
 from dltrain.refusals import BadRequestError, NodeGoneError
-from dltrain.requests import ask, ask_for_list, reading
+from dltrain.requests import ask, reading
 from dltrain.stored_logs import PREFIX, status_lines
 from dltrain.watch import job_path, time_is_up
 
@@ -189,10 +190,7 @@ class LogReader:
 
     def _pods(self) -> Program[list[Pod]]:
         """The pods that have a log and may have lines of the rank."""
-        path = f"/api/v1/namespaces/{self.job.namespace}/pods"
-        selector = f"{JOB_LABEL}={self.job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
-        found = yield from ask_for_list(path, {"labelSelector": selector})
-        pods = sorted(map(pod_of, found["items"]), key=lambda pod: (pod.index, pod.incarnation))
+        pods = [pod_of(manifest) for manifest in (yield from manifests_of(self.job))]
         self._growing = {pod.name for pod in pods if not pod.ended}
         return [pod for pod in pods if pod.started and self._wanted(pod.index)]
 

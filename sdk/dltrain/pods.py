@@ -35,12 +35,23 @@ class WorkerPod(StatusModel):
 
 def pods_of(job: DLTrainJob) -> Program[list[WorkerPod]]:
     """The pods of a job, by worker and incarnation."""
+    found = yield from manifests_of(job)
+    slots = resolved(job).spec.workers.slots
+    return [worker_pod(item, slots) for item in found]
+
+
+def manifests_of(job: DLTrainJob) -> Program[list[dict[str, Any]]]:
+    """The same as the API has them."""
     path = f"/api/v1/namespaces/{job.namespace}/pods"
     selector = f"{JOB_LABEL}={job.name},{INDEX_LABEL},{INCARNATION_LABEL}"
     found = yield from ask_for_list(path, {"labelSelector": selector})
-    slots = resolved(job).spec.workers.slots
-    pods = [worker_pod(item, slots) for item in found["items"]]
-    return sorted(pods, key=lambda pod: (pod.index, pod.incarnation))
+    return sorted(found["items"], key=place_of)
+
+
+def place_of(manifest: Mapping[str, Any]) -> tuple[int, int]:
+    """Which worker a pod is, and which incarnation of it."""
+    labels = manifest["metadata"]["labels"]
+    return int(labels[INDEX_LABEL]), int(labels[INCARNATION_LABEL])
 
 
 def worker_pod(manifest: Mapping[str, Any], slots: int) -> WorkerPod:
@@ -51,13 +62,13 @@ def worker_pod(manifest: Mapping[str, Any], slots: int) -> WorkerPod:
         slots: ranks of a pod.
     """
     metadata, status = manifest["metadata"], manifest.get("status", {})
-    index = int(metadata["labels"][INDEX_LABEL])
+    index, incarnation = place_of(manifest)
     waits = next((each.get("message") for each in status.get("conditions", ()) if each.get("status") == "False"), None)
     phase = str(status.get("phase", ""))
     return WorkerPod(
         name=metadata["name"],
         index=index,
-        incarnation=int(metadata["labels"][INCARNATION_LABEL]),
+        incarnation=incarnation,
         ranks=tuple(range(index * slots, (index + 1) * slots)),
         node=manifest.get("spec", {}).get("nodeName") or "",
         image=next((each["image"] for each in manifest.get("spec", {}).get("containers", ())), ""),

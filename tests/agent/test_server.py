@@ -54,6 +54,11 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+def port_of(server: asyncio.Server) -> int:
+    """Where a server listens on HOST."""
+    return next(int(each.getsockname()[1]) for each in server.sockets if each.family == socket.AF_INET)
+
+
 @pytest.fixture
 async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int]:
     """The control port of a coordinator that waits for two more workers."""
@@ -64,7 +69,7 @@ async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int
     )
     running = asyncio.create_task(coordinator.run())
     server = await serve_control_port(coordinator.serve, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
-    yield next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
+    yield port_of(server)
     server.close()
     running.cancel()
     with suppress(asyncio.CancelledError):
@@ -131,10 +136,9 @@ async def test_a_member_tells_of_an_attempt_that_ended_before_it_was_launched_th
     own = settings(tmp_path, spec, local=False, index=1)
     member = Member(own, worker, context(ssl.Purpose.SERVER_AUTH, identities["worker"]))
     server = await serve_control_port(coordinate, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
-    port = next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
     for _ in range(2):
         with pytest.raises(ChannelError):
-            await member._serve(await dial(port, identities["worker"]))
+            await member._serve(await dial(port_of(server), identities["worker"]))
     server.close()
     processes.close()
     assert known == [0, 5]

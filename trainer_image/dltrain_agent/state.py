@@ -58,7 +58,7 @@ class Group:
     """The newest attempt."""
     user_restarts: int = 0
     away: int = 0
-    """How many attempts have failed because data was away, since one that has trained."""
+    """How many attempts have failed because data was away, since one that has trained or failed otherwise."""
     rest: int | None = None
     """The attempt after which no other may start yet."""
     members: Mapping[int, int] = field(default_factory=dict)

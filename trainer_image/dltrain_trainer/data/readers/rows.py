@@ -155,8 +155,9 @@ def is_header(fields: Sequence[str], features: Sequence[Feature], *, named: bool
     names = [feature.name for feature in features]
     if named and set(names) <= set(fields):
         return True
-    if not named and (fields == names or any(is_word(field) for field in fields)):
-        if len(names) < FEW if fields == names else mostly_numbers(fields):
+    if not named and (fields == names or any(map(is_word, fields))):
+        is_clear = len(names) >= FEW if fields == names else not mostly_numbers(fields)
+        if not is_clear:
             first = shortened(fields)
             raise DataError(f"{source}: its first line, {first}, may be a header or a row; name columns in letters")
         return True
@@ -176,8 +177,9 @@ def is_word(field: str) -> bool:
 
 def mostly_numbers(fields: Sequence[str]) -> bool:
     """Whether no fewer fields are numbers, other than years, than are words."""
-    numbers = [field for field in fields if not is_word(field) and not YEAR.fullmatch(field)]
-    return len(numbers) >= sum(map(is_word, fields))
+    words = sum(map(is_word, fields))
+    years = sum(bool(YEAR.fullmatch(field)) for field in fields)
+    return len(fields) - words - years >= words
 
 
 def places_in(header: Sequence[str], wanted: Sequence[str], source: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -199,10 +200,11 @@ def check_names(names: Sequence[str], wanted: Sequence[str], source: str) -> Non
     Raises:
         DataError: it has not, and which one may be meant; or it has one more than once.
     """
+    counts = Counter(names)  # a table may have thousands
     for name in wanted:
-        if names.count(name) > 1:
+        if counts[name] > 1:
             raise DataError(f"{source}: has column {name} more than once; give each column a name of its own")
-        if name not in names:
+        if not counts[name]:
             near = difflib.get_close_matches(name, names, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(names[:20])}"
             raise DataError(f"{source}: has no column {name}; {remedy}")
