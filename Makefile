@@ -9,6 +9,8 @@ UV_VERSION := 0.13.9
 UV_HOME := $(DLTRAIN_CACHE)/uv-$(UV_VERSION)
 UV := $(UV_HOME)/bin/uv
 RUN := .venv/bin/
+# The two halves share a machine's cores; a file stays in one of them, for what its tests share.
+UNIT := $(RUN)pytest -m "not e2e" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
@@ -34,10 +36,11 @@ $(UV):
 	$(UV_HOME)/bin/pip install --quiet uv==$(UV_VERSION)
 
 test: check prepare  ## Run every check and test, the real cluster's included where this machine can run it
-	$(RUN)pytest
+	$(UNIT)
+	$(RUN)pytest -m e2e
 
 unit: install  ## Run the tests that need no cluster
-	$(RUN)pytest -m "not e2e"
+	$(UNIT)
 
 prepare: install  ## Build what the tests on a real cluster need: its programs and the images
 	$(CLUSTER) prepare

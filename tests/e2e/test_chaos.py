@@ -38,7 +38,7 @@ SHORT: Final = {
     ("member-pod", "during evaluation"),
 }
 CELLS: Final = [(fault, moment) for fault in FAULTS for moment in MOMENTS if ALL or (fault.name, moment) in SHORT]
-KILLS: Final = 100 if ALL else 10
+KILLS: Final = 100 if ALL else 5
 COMPRESSION: Final = "during compression"
 COMPRESS: Final = {"steps": [{"prune": {"method": "channel", "ratio": 0.25, "fineTuneEpochs": 1}}]}
 VALIDATION: Final = 0.02

@@ -11,7 +11,7 @@ import pytest
 from dltrain.api.job import DLTrainJob
 from dltrain.names import API_VERSION, KIND
 from tests.e2e.live import Space
-from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, steps_done, submit
+from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, hurry, steps_done, submit
 
 pytestmark = pytest.mark.e2e
 
@@ -64,7 +64,7 @@ def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, t
     space.client.scale(NAME, 1)
     runs_on(space, 1, of=1)
     space.kubectl("scale", f"dltj/{NAME}", "--replicas=2")
-    runs_on(space, 2, of=2)
+    hurry(space, runs_on(space, 2, of=2))
     done = space.client.wait(NAME, timeout=180)
     kept = account(space, done, tmp_path)
     assert (done.status.phase, done.status.restarts.user, done.status.restarts.infrastructure) == ("Succeeded", 0, 0)

@@ -51,7 +51,8 @@ MORE_GPUS = "12-eight-gpu"
 """No node of the test cluster offers as many: `pytest -m gpu` is for those who have them."""
 COVERED = ["01-fashion-cnn", "02-fashion-resnet18", "03-bring-your-own-script", *QUICK, "11-one-gpu", MORE_GPUS]
 SHORT = {"epochs": 1, "schedule": {"name": "cosine"}, "globalBatchSize": 32, "optimizer": {"lr": 0.02}}
-"""ResNet-18 takes hours without a GPU: a little data, once."""
+NARROW = {"resnet": {"width": 16}}
+"""ResNet-18 takes hours without a GPU: a little data, once, and a quarter of the channels."""
 
 
 def test_every_example_is_run_by_a_test() -> None:
@@ -62,6 +63,7 @@ def test_resnet18_on_two_workers_with_a_gpu_each(space: Space) -> None:
     job = example("02-fashion-resnet18")
     job["spec"]["pipeline"]["train"] |= SHORT
     job["spec"]["pipeline"]["data"]["limit"] = {"train": 256, "test": 64}
+    job["spec"]["pipeline"]["model"] |= NARROW
     space.apply(example("01-fashion-cnn", "storage.yaml"))
     space.client.submit(parse_job(job))
     finished = space.client.wait("fashion-resnet18", timeout=240)
@@ -77,6 +79,7 @@ def test_a_job_of_one_gpu_in_bf16(space: Space) -> None:
     job = example("11-one-gpu")
     job["spec"]["pipeline"]["train"] |= SHORT
     job["spec"]["pipeline"]["data"]["limit"] = {"train": 128, "test": 64}
+    job["spec"]["pipeline"]["model"] |= NARROW
     space.client.submit(parse_job(job))
     finished = space.client.wait("one-gpu", timeout=240)
     assert finished.status.results is not None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.sdk.builders import HEAD
 from tests.sdk.data_strategies import DATA
 from tests.sdk.fields import NAMES, TEXT, merged, some
-from tests.sdk.train_strategies import EVALUATIONS, MODELS, trainings
+from tests.sdk.train_strategies import EVALUATIONS, GROWTH, MODELS, OF_ANY_SIZE, trainings
 
 PROGRAMS: Final = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
 AMOUNTS: Final = st.one_of(
@@ -71,16 +71,21 @@ COMPRESSIONS: Final = st.builds(
 )
 
 
+STAGES: Final = {
+    "evaluate": EVALUATIONS,
+    "compress": COMPRESSIONS,
+    "export": some(formats=st.sampled_from([["safetensors"], ["onnx", "onnxInt8"], ["torchExport"]])),
+}
+
+
 def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
     """Pipelines of jobs with a backend."""
-    return st.fixed_dictionaries(
-        {"data": DATA, "model": MODELS},
-        optional={
-            "train": trainings(backend),
-            "evaluate": EVALUATIONS,
-            "compress": COMPRESSIONS,
-            "export": some(formats=st.sampled_from([["safetensors"], ["onnx", "onnxInt8"], ["torchExport"]])),
-        },
+    return st.one_of(
+        st.fixed_dictionaries({"data": DATA, "model": MODELS}, optional={"train": trainings(backend), **STAGES}),
+        st.fixed_dictionaries(
+            {"data": DATA, "model": OF_ANY_SIZE, "train": merged(trainings(backend), some(progressiveResizing=GROWTH))},
+            optional=STAGES,
+        ),
     )
 
 

@@ -26,6 +26,11 @@ BLOCKS: Final = st.fixed_dictionaries(
         "pool": st.sampled_from(["max", "average", "none"]),
     },
 )
+CNN: Final = some(
+    blocks=st.lists(BLOCKS, min_size=1, max_size=4),
+    flatten=st.sampled_from(["all", "mean"]),
+    widths=st.lists(WIDTHS, max_size=4),
+)
 
 
 def named(names: list[str] | tuple[str, ...], *parts: Mappings) -> Mappings:
@@ -33,33 +38,8 @@ def named(names: list[str] | tuple[str, ...], *parts: Mappings) -> Mappings:
     return merged(st.fixed_dictionaries({"name": st.sampled_from(names)}), *parts)
 
 
-MODELS: Final = st.one_of(
-    named(["linear"]),
-    named(["mlp"], ACTIVATION, DROPOUT, some(mlp=some(widths=st.lists(WIDTHS, min_size=1, max_size=4)))),
-    named(
-        ["cnn"],
-        ACTIVATION,
-        DROPOUT,
-        some(
-            cnn=some(
-                blocks=st.lists(BLOCKS, min_size=1, max_size=4),
-                flatten=st.sampled_from(["all", "mean"]),
-                widths=st.lists(WIDTHS, max_size=4),
-            )
-        ),
-    ),
-    named(
-        ["lstm"],
-        DROPOUT,
-        some(
-            lstm=some(
-                hidden=WIDTHS,
-                layers=st.integers(1, 16),
-                bidirectional=st.booleans(),
-                pooling=st.sampled_from(["last", "mean", "attention"]),
-            )
-        ),
-    ),
+OF_ANY_SIZE: Final = st.one_of(
+    named(["cnn"], ACTIVATION, DROPOUT, st.fixed_dictionaries({"cnn": merged(CNN, st.just({"flatten": "mean"}))})),
     named(
         RESNETS,
         ACTIVATION,
@@ -74,6 +54,25 @@ MODELS: Final = st.one_of(
         ),
     ),
     named(["timm/mobilenetv3_small_100", "my_models:build", "a.b:c"], OPTIONS),
+)
+"""Networks whose samples may have any size."""
+MODELS: Final = st.one_of(
+    named(["linear"]),
+    named(["mlp"], ACTIVATION, DROPOUT, some(mlp=some(widths=st.lists(WIDTHS, min_size=1, max_size=4)))),
+    named(
+        ["lstm"],
+        DROPOUT,
+        some(
+            lstm=some(
+                hidden=WIDTHS,
+                layers=st.integers(1, 16),
+                bidirectional=st.booleans(),
+                pooling=st.sampled_from(["last", "mean", "attention"]),
+            )
+        ),
+    ),
+    named(["cnn"], ACTIVATION, DROPOUT, some(cnn=CNN)),
+    OF_ANY_SIZE,
 )
 """Networks."""
 
@@ -109,6 +108,13 @@ LOSSES: Final = st.one_of(
         {"loss": st.just("huber")}, optional={"huber": some(delta=number(0, 1e9, low_included=False))}
     ),
 )
+GROWTH: Final = some(
+    initialScale=OPEN_SHARE,
+    initialShare=number(0, 0.5),
+    finalShare=number(0, 0.5, low_included=False),
+    increment=st.integers(1, 1024),
+)
+"""How images grow."""
 OTHERS: Final = some(
     clipNorm=number(0, 1e9, low_included=False),
     ema=some(decay=OPEN_SHARE),

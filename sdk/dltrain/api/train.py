@@ -114,6 +114,32 @@ class Ema(SpecModel):
     """How much of the average each step keeps; less in the first steps: at most (1 + steps) / (10 + steps)."""
 
 
+class ProgressiveResizing(SpecModel):
+    """Images that are small at first, so that the first steps cost less, and whole at the end (Tan and Le 2021).
+
+    Their size rises in a straight line between the first and the last part of the training; evaluation sees whole ones,
+    and early stopping looks at no epoch that ends before the last part.
+    """
+
+    rules = (
+        Rule(
+            cel="!has(self.initialShare) || !has(self.finalShare) || self.initialShare + self.finalShare <= 1.0",
+            holds=lambda one: one.initial_share + one.final_share <= 1.0,
+            message="must be at most 1 together with finalShare; lower one of them",
+            at=("initialShare",),
+            found=Found("self.initialShare + self.finalShare", lambda one: f"{one.initial_share + one.final_share:g}"),
+        ),
+    )
+    initial_scale: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The height and width of the first images, as a share of the whole ones'."""
+    initial_share: Fraction = 0.3
+    """The share of the training's steps that is taken with images of that size."""
+    final_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """The share of the steps, at the end, that is taken with whole images."""
+    increment: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Of which number of pixels heights and widths are multiples, rounded down, until the images are whole."""
+
+
 class EarlyStopping(SpecModel):
     """Ends training when the validation split shows no more progress; needs a validation split."""
 
@@ -194,6 +220,9 @@ class Train(SpecModel):
     (Pascanu et al. 2013). Default: no limit."""
     ema: Ema | None = None
     """A moving average of the weights. Default: none."""
+    progressive_resizing: ProgressiveResizing | None = None
+    """Smaller images at the beginning. For models that take images of any size: the ResNets, cnn with `flatten: mean`,
+    many of timm's. Default: none."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch. Default: never."""
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"

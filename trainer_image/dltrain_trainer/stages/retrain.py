@@ -50,7 +50,13 @@ def shortened(train: Train, epochs: int, rate: float) -> Train:
         }
     )
     optimizer = train.optimizer.model_copy(update={"lr": train.optimizer.rate * rate})
-    changes = {"epochs": epochs, "schedule": schedule, "optimizer": optimizer, "early_stopping": None}
+    changes = {
+        "epochs": epochs,
+        "schedule": schedule,
+        "optimizer": optimizer,
+        "early_stopping": None,
+        "progressive_resizing": None,  # what is trained again knows whole images already
+    }
     return train.model_copy(update=changes)
 
 

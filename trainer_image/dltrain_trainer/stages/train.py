@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 
+from torch import nn
+
 from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
+from dltrain.api.pipeline import Pipeline
 from dltrain.api.report import MAX_RANKS
 from dltrain.pulse import WAITS
 from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
@@ -18,6 +21,8 @@ from dltrain_trainer.data.sampler import Sampler
 from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.export import Artifact
 from dltrain_trainer.models import Blueprint, ModelError
+from dltrain_trainer.models.shapes import Shape, image_shape
+from dltrain_trainer.models.trial import output_of
 from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
@@ -28,6 +33,7 @@ from dltrain_trainer.training.losses import Loss, class_weights, make_loss
 from dltrain_trainer.training.observer import TrainingObserver, Waits
 from dltrain_trainer.training.precision import choose_precision, has_native_bf16
 from dltrain_trainer.training.records import Records
+from dltrain_trainer.training.resizing import size_at, whole_from
 from dltrain_trainer.training.state import Patience, TrainingState
 from dltrain_trainer.training.stragglers import stragglers_among
 from dltrain_trainer.training.usage import usage_of
@@ -63,11 +69,38 @@ def new_artifact(run: Run) -> Artifact:
     layout = run.data.ready.shape
     blueprint = Blueprint(pipeline.model, layout, dataset.outputs, channels_last=pipeline.train.channels_last)
     try:
-        model = blueprint.build(pipeline.train.seed).to(run.device)
+        model = blueprint.build(pipeline.train.seed)
     except ModelError as error:
         raise ModelError(f"spec.pipeline.model: {error}") from error
+    try_small_images(model, pipeline, layout)
     rows = row_format(pipeline.data, dataset.features)
-    return Artifact(blueprint, run.data.preprocessing, model, dataset.task, dataset.classes, rows=rows)
+    return Artifact(blueprint, run.data.preprocessing, model.to(run.device), dataset.task, dataset.classes, rows=rows)
+
+
+def try_small_images(model: nn.Module, pipeline: Pipeline, shape: Shape) -> None:
+    """See that a model takes the images that a training begins with, where it begins with smaller ones.
+
+    Args:
+        model: on the CPU.
+        pipeline: the job's.
+        shape: of a whole sample.
+
+    Raises:
+        ModelError: it does not, or the samples are no images.
+    """
+    resizing = pipeline.train.progressive_resizing
+    if resizing is None:
+        return
+    path = "spec.pipeline.train.progressiveResizing"
+    try:
+        channels, height, width = image_shape("it", shape)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; remove it") from error
+    try:
+        output_of(model, pipeline.model.name, (channels, *size_at(resizing, (height, width), 0.0)))
+    except ModelError as error:
+        remedy = "raise initialScale, choose a model that takes images of any size, or remove it"
+        raise ModelError(f"{path}: {error}; {remedy}") from error
 
 
 def new_state(run: Run) -> TrainingState:
@@ -75,7 +108,8 @@ def new_state(run: Run) -> TrainingState:
     train = run.pipeline.train
     run.precision = choose_precision(train.precision, has_native_bf16(run.device), run.communicator)
     learner = make_learner(run.artifact.model, train, loss_of(run), run.communicator, run.precision)
-    return TrainingState(learner, Patience(train.early_stopping, learner) if train.early_stopping else None)
+    first = whole_from(train.progressive_resizing, train.epochs * sampler_of(run).steps_per_epoch)
+    return TrainingState(learner, Patience(train.early_stopping, learner, first) if train.early_stopping else None)
 
 
 def loss_of(run: Run) -> Loss:

@@ -15,6 +15,7 @@ import torch
 from dltrain_trainer.data.feed import Feed
 from dltrain_trainer.models.noise import noise_layers, sample_keys
 from dltrain_trainer.training.observer import StepDone, TrainingObserver
+from dltrain_trainer.training.resizing import resized, size_at, size_of
 from dltrain_trainer.training.schedules import learning_rate
 from dltrain_trainer.training.state import TrainingState
 from dltrain_trainer.training.step import Samples, train_step
@@ -51,7 +52,11 @@ def fit(  # noqa: PLR0913 - what a training is made of
             keys = sample_keys(train.seed, epoch, batch.samples).to(batch.inputs.device) if keyed else None
             seed_step(train.seed, state.step, feed.rank, batch.inputs.device)
             rate = learning_rate(train, state.step, steps_per_epoch)
-            outcome = train_step(learner, Samples(batch.inputs, batch.targets, batch.total, keys), rate, state.step)
+            inputs = batch.inputs
+            if resizing := train.progressive_resizing:
+                share = state.step / (train.epochs * steps_per_epoch)
+                inputs = resized(inputs, size_at(resizing, size_of(inputs), share))
+            outcome = train_step(learner, Samples(inputs, batch.targets, batch.total, keys), rate, state.step)
             state.step += 1
             observer.step_done(StepDone(epoch + 1, state.step, outcome.loss, rate, len(batch.targets), batch.total))
             if state.step % steps_per_epoch:

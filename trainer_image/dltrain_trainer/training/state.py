@@ -20,6 +20,8 @@ class Patience:
 
     settings: EarlyStopping
     learner: Learner
+    first: int = 0
+    """The steps that must be done before an epoch's value says anything."""
     stopping: Stopping = field(init=False)
     best: Shadow | None = field(init=False)
 
@@ -27,9 +29,9 @@ class Patience:
         self.stopping = Stopping(self.settings)
         self.best = Shadow(self.learner.model, "best") if self.settings.keep_best else None
 
-    def see(self, value: float) -> None:
-        """Take an epoch's value, while the model has the weights that it was measured with."""
-        if self.stopping.see(value) and self.best:
+    def see(self, value: float, step: int) -> None:
+        """Take an epoch's value, measured after so many steps, while the model has the weights it was measured with."""
+        if step >= self.first and self.stopping.see(value) and self.best:
             self.best.follow(self.learner.model)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class Validation:
         with average.lent_to(state.learner.model) if average else nullcontext():
             found = self._measured(state, split)
             if state.patience:
-                state.patience.see(found[state.patience.settings.metric])
+                state.patience.see(found[state.patience.settings.metric], state.step)
         return found
 
     def _measured(self, state: TrainingState, split: Split) -> dict[str, float]:
