@@ -47,8 +47,8 @@ def inputs_of(case: str, count: int = 16) -> Inputs:
     def fine_tune(model: nn.Module, epochs: int) -> None:
         train_a_little(model, prepared, targets, epochs)
 
-    def teach(student: nn.Module, teacher: nn.Module, spec: Distill) -> None:
-        train_a_little(student, prepared, teacher.eval()(prepared).argmax(1), spec.epochs)
+    def teach(student: nn.Module, spec: Distill) -> None:
+        train_a_little(student, prepared, targets, spec.epochs)
 
     return Inputs(prepared, targets, cross_entropy, lambda make: make(), fine_tune, teach)
 

@@ -165,7 +165,7 @@ def test_calibration_draws_the_same_samples_for_the_same_seed() -> None:
     first = calibration_indices(1000, 100, seed=3)
     assert torch.equal(first, calibration_indices(1000, 100, seed=3))
     assert not torch.equal(first, calibration_indices(1000, 100, seed=4))
-    assert first.unique().tolist() == first.tolist()
+    assert len(first.unique()) == 100
     assert 300 < float(first.double().mean()) < 700
     with pytest.raises(ValueError, match=r"at most the 5 samples of the training split \(got 6\)"):
         calibration_indices(5, 6, seed=0)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dltrain_trainer.compression.methods import compress
-from dltrain_trainer.compression.schedule import relative, shares
+from dltrain_trainer.compression.schedule import shares
 from dltrain_trainer.compression.sparse import global_masks, held_zeros, layer_masks, two_of_four
 from tests.trainer.compression.subjects import inputs_of, step_of, subject_of
 
@@ -77,10 +77,6 @@ def test_weights_at_zero_stay_there_whatever_the_optimizer_does() -> None:
 
 def test_the_share_rises_steeply_at_first() -> None:
     assert shares(0.8, 4) == pytest.approx([0.4625, 0.7, 0.7875, 0.8])
-    left = 1.0
-    for share in relative(0.8, 4):
-        left *= 1 - share
-    assert left == pytest.approx(0.2)
 
 
 def test_weights_that_an_optimizer_moves_without_a_gradient_are_zero_again_in_the_end() -> None:

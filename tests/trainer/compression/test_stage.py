@@ -11,7 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
 
+from dltrain.api.evaluate import Evaluate
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import CompressionRow
 from dltrain_trainer.compression import examination
@@ -175,6 +177,45 @@ def test_a_required_step_that_fails_ends_the_job_and_keeps_the_trained_model(tmp
         compress.run(run)
     raw = run.data.dataset.test.inputs
     assert load(output / "compression" / "original").predict(raw).equal(run.artifact.predict(raw))
+
+
+class Branching(nn.Module):
+    """A model whose steps depend on what it computes, which no graph can hold."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(features, outputs)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Logits."""
+        found: Tensor = self.layer(samples.flatten(1))
+        return found if found.mean() > 0 else found + 1
+
+
+def branching(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """Such a model."""
+    return Branching(torch.Size(shape).numel(), outputs)
+
+
+def test_a_model_that_cannot_be_compressed_is_shipped_as_it_is(tmp_path: Path) -> None:
+    job, output = compression(tmp_path, NARROW, model={"name": f"{__name__}:branching"}), tmp_path / "out"
+    for _ in ("at first", "when it is run again"):
+        run = finished(job, output, ALONE)
+        assert outcomes(run.rows) == [("original", "original"), ("1 prune", "refused")]
+        assert load(output).blueprint.model.name == f"{__name__}:branching"
+        assert not (output / "compressed.onnx").exists()
+        assert (output / "results.json").exists()
+
+
+def test_a_compression_is_not_gone_on_with_that_was_judged_by_other_metrics(tmp_path: Path) -> None:
+    job, output = compression(tmp_path, NARROW), tmp_path / "out"
+    finished(job, output, ALONE)
+    assert job.spec.pipeline is not None
+    other = job.spec.pipeline.model_copy(update={"evaluate": Evaluate(metrics=("f1", "accuracy"))})
+    run = trained(job, output, ALONE)
+    run.pipeline = other
+    compress.run(run)
+    assert [sorted(row.metrics) for row in run.rows] == [["accuracy", "f1"]] * 2
 
 
 def test_a_student_takes_the_place_of_its_teacher(tmp_path: Path) -> None:

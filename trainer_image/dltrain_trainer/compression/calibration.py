@@ -27,7 +27,8 @@ def calibration_indices(available: int, wanted: int, seed: int) -> Tensor:
         seed: the job's.
 
     Returns:
-        int64, shape (wanted,), ascending.
+        int64, shape (wanted,), in the order in which they were drawn: the first few of them are a draw, too, whatever
+        order the data is in.
 
     Raises:
         ValueError: there are not so many.
@@ -37,7 +38,7 @@ def calibration_indices(available: int, wanted: int, seed: int) -> Tensor:
             f"must be at most the {available} samples of the training split (got {wanted}); lower calibrationSamples"
         )
     words = Draws(seed, 0, np.arange(available), PURPOSE).words()[0]
-    return torch.from_numpy(np.sort(np.argsort(words, kind="stable")[:wanted]))
+    return torch.from_numpy(np.argsort(words, kind="stable")[:wanted])
 
 
 class Batches(CalibrationDataReader):  # type: ignore[misc]  # untyped

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -14,18 +16,17 @@ from dltrain.api.compress import Prune
 from dltrain_trainer.compression.batch_norm import recalibrate
 from dltrain_trainer.compression.edits import anatomy, difference
 from dltrain_trainer.compression.problems import CompressionError
-from dltrain_trainer.compression.schedule import relative
+from dltrain_trainer.compression.schedule import left, shares
 from dltrain_trainer.compression.sparse import fine_tuned
 from dltrain_trainer.compression.subject import Inputs, Subject, answers, checked
 from dltrain_trainer.models.zoo import lay_out
 from dltrain_trainer.training.losses import Loss
 
 WEIGHTED: Final = (nn.Linear, nn.Conv1d, nn.Conv2d)
+SIZED: Final = (*WEIGHTED, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 UNPRUNABLE: Final = (nn.RNNBase, nn.MultiheadAttention)
 """Layers whose units depend on each other in time, or are divided among heads."""
 MAX_RATIO: Final = 0.9999
-LEAST: Final = 1.01
-"""Channels that stay in any layer: one, and something for rounding."""
 
 
 def prune_channels(subject: Subject, spec: Prune, inputs: Inputs) -> Subject:
@@ -40,9 +41,9 @@ def prune_channels(subject: Subject, spec: Prune, inputs: Inputs) -> Subject:
         CompressionError: no channel can go, or what is left would not work.
     """
     assert spec.ratio is not None, "the contract asks for it"
-    original = size_of(subject.model)
-    for ratio in relative(spec.ratio, spec.rounds):
-        subject = inputs.once(partial(narrowed, subject, ratio, spec, inputs))
+    original, first = size_of(subject.model), widths_of(subject.model)
+    for share in shares(spec.ratio, spec.rounds):
+        subject = inputs.once(partial(narrowed, subject, share, spec, inputs, first))
         fine_tuned(subject, spec.fine_tune_epochs, inputs)
     if size_of(subject.model) >= original:
         raise CompressionError("it has no channels that can go: no hidden layer is wider than the ratio leaves")
@@ -54,8 +55,8 @@ def size_of(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def narrowed(subject: Subject, ratio: float, spec: Prune, inputs: Inputs) -> Subject:
-    """A subject without a share of its channels.
+def narrowed(subject: Subject, share: float, spec: Prune, inputs: Inputs, first: Mapping[str, int]) -> Subject:
+    """A subject without a share of its channels; `first` is how many each layer had before any round.
 
     Raises:
         CompressionError: a layer keeps its channels, or what is left would not work.
@@ -63,7 +64,7 @@ def narrowed(subject: Subject, ratio: float, spec: Prune, inputs: Inputs) -> Sub
     model = subject.model
     check_prunable(model)
     before = anatomy(model)
-    remove(model, ratio, spec, inputs)
+    remove(model, share, spec, inputs, first)
     answers(model, inputs.prepared[:2])
     lay_out(model, channels_last=subject.blueprint.channels_last)
     if not spec.fine_tune_epochs:
@@ -85,47 +86,96 @@ def check_prunable(model: nn.Module) -> None:
             )
 
 
-def remove(model: nn.Module, ratio: float, spec: Prune, inputs: Inputs) -> None:
-    """Take a share of a model's channels away.
+def remove(model: nn.Module, share: float, spec: Prune, inputs: Inputs, first: Mapping[str, int]) -> None:
+    """Take channels away until a share of the first ones is gone.
 
     Raises:
         CompressionError: the dependencies of its layers cannot be followed.
     """
+    model.eval()
+    with unfrozen(model):
+        if spec.importance == "firstOrder":
+            find_gradients(model, inputs.prepared, inputs.targets, inputs.loss)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message="Unwrapped parameters")
+                pruner_of(model, share, spec, inputs, first).step()
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise CompressionError(f"the dependencies of its layers cannot be followed: {text}") from error
+        finally:
+            model.zero_grad(set_to_none=True)
+
+
+@contextmanager
+def unfrozen(model: nn.Module) -> Iterator[None]:
+    """Have gradients reach every parameter, for layers are followed by them; afterwards those that were frozen are."""
+    trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    try:
+        for parameter in model.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+        yield
+    finally:
+        for name, parameter in model.named_parameters():  # by name: what was cut is another parameter
+            parameter.requires_grad_(trained[name])
+
+
+def pruner_of(model: nn.Module, share: float, spec: Prune, inputs: Inputs, first: Mapping[str, int]) -> Any:
+    """What takes the channels of one round away, in torch-pruning."""
     import torch_pruning  # noqa: PLC0415 - an extra
 
-    model.eval()
-    if spec.importance == "firstOrder":
-        find_gradients(model, inputs.prepared, inputs.targets, inputs.loss)
     kind = "GroupTaylorImportance" if spec.importance == "firstOrder" else "GroupMagnitudeImportance"
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Unwrapped parameters")
-            pruner: Any = torch_pruning.pruner.BasePruner(
-                model,
-                inputs.prepared[:2],
-                importance=getattr(torch_pruning.importance, kind)(),
-                pruning_ratio=min(ratio, MAX_RATIO),
-                pruning_ratio_dict=gentler_ratios(model, ratio),
-                max_pruning_ratio=MAX_RATIO,
-                global_pruning=spec.scope == "global",
-                round_to=spec.round_to,
-                ignored_layers=[last_weighted(model)],
-            )
-            pruner.step()
-    except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        raise CompressionError(f"the dependencies of its layers cannot be followed: {text}") from error
-    finally:
-        model.zero_grad(set_to_none=True)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
+    everywhere = spec.scope == "global"
+    layers = {model.get_submodule(path): width for path, width in first.items()}
+    pruner: Any = torch_pruning.pruner.BasePruner(
+        model,
+        inputs.prepared[:2],
+        importance=getattr(torch_pruning.importance, kind)(),
+        pruning_ratio_dict=single_ratios(layers, share) if everywhere else layer_ratios(layers, share, spec),
+        max_pruning_ratio=MAX_RATIO,
+        global_pruning=everywhere,
+        round_to=spec.round_to if everywhere else None,
+        ignored_layers=[last_weighted(model)],
+    )
+    if everywhere:  # only the pruner's graph tells which layers share channels, and so how many there are in all
+        pruner.per_step_pruning_ratio = [0.0, global_ratio(pruner, layers, share)]
+    return pruner
 
 
-def gentler_ratios(model: nn.Module, ratio: float) -> dict[nn.Module, float]:
-    """The ratio of each layer of which this one would leave nothing: torch-pruning would leave it whole."""
-    layers = (layer for layer in model.modules() if isinstance(layer, WEIGHTED))
-    widths = {layer: layer.weight.shape[0] for layer in layers}
-    return {layer: 1 - LEAST / width for layer, width in widths.items() if width > 1 and width * (1 - ratio) < 1}
+def layer_ratios(first: Mapping[nn.Module, int], share: float, spec: Prune) -> dict[nn.Module, float]:
+    """What each layer loses of what it has now, after which a share of its first channels is gone."""
+    multiple = spec.round_to or 1
+    return {layer: ratio_to(left(width, share, multiple), width_of(layer)) for layer, width in first.items()}
+
+
+def single_ratios(first: Mapping[nn.Module, int], share: float) -> dict[nn.Module, float]:
+    """Those of the layers of which the share would leave nothing: torch-pruning would leave them whole."""
+    return {layer: ratio_to(1, width_of(layer)) for layer, width in first.items() if width * (1 - share) < 1}
+
+
+def global_ratio(pruner: Any, first: Mapping[nn.Module, int], share: float) -> float:
+    """What the layers without a ratio of their own lose together, after which a share of their channels is gone."""
+    groups = pruner.DG.get_all_groups(ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types)
+    roots = [group[0].dep.target.module for group in groups]
+    layers = [root for root in roots if root in first and root not in pruner.pruning_ratio_dict]
+    wide = [width_of(layer) for layer in layers if width_of(layer) > 1]  # torch-pruning counts no others
+    wanted = round(sum(first[layer] for layer in layers) * (1 - share))
+    return ratio_to(wanted - (len(layers) - len(wide)), sum(wide))
+
+
+def ratio_to(kept: int, width: int) -> float:
+    """The ratio at which torch-pruning keeps so many channels: int(width * (1 - ratio)), so half a channel is added."""
+    return 1 - (kept + 0.5) / width if kept < width else 0.0
+
+
+def widths_of(model: nn.Module) -> dict[str, int]:
+    """The channels of every layer that channels can be taken from, by its path."""
+    return {path: width_of(layer) for path, layer in model.named_modules() if isinstance(layer, SIZED)}
+
+
+def width_of(layer: nn.Module) -> int:
+    """The channels or units that a layer puts out."""
+    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
 
 
 def last_weighted(model: nn.Module) -> nn.Module:

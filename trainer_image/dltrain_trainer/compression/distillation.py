@@ -19,7 +19,7 @@ from dltrain_trainer.training.precision import Casting
 
 
 def distill(subject: Subject, spec: Distill, inputs: Inputs) -> Subject:
-    """A student of the subject, or of the teacher that `inputs.teach` fetches, in its place.
+    """A student of the model that the job has trained, or of the step's own teacher, in the subject's place.
 
     Args:
         subject: the trained model.
@@ -32,7 +32,7 @@ def distill(subject: Subject, spec: Distill, inputs: Inputs) -> Subject:
     taught = subject.blueprint
     blueprint = Blueprint(spec.student, taught.shape, taught.outputs, taught.channels_last)
     student = blueprint.build().to(next(subject.model.parameters()).device)
-    inputs.teach(student, subject.model, spec)
+    inputs.teach(student, spec)
     return inputs.once(partial(checked, Subject(blueprint, (), student), inputs.prepared))
 
 

@@ -16,7 +16,8 @@ from dltrain_trainer.compression.channels import last_weighted
 from dltrain_trainer.compression.edits import Factored, factors, replaced
 from dltrain_trainer.compression.problems import CompressionError
 from dltrain_trainer.compression.sparse import fine_tuned
-from dltrain_trainer.compression.subject import Inputs, Subject, checked
+from dltrain_trainer.compression.subject import Inputs, Subject, answers, checked
+from dltrain_trainer.models.zoo import lay_out
 
 KINDS: Final[Mapping[str, tuple[type[nn.Module], ...]]] = {
     "all": (nn.Linear, nn.Conv2d),
@@ -45,7 +46,7 @@ def thinner(subject: Subject, spec: LowRank, inputs: Inputs) -> Subject:
     """A subject with two layers in the place of each that becomes smaller by it.
 
     Raises:
-        CompressionError: no layer becomes smaller.
+        CompressionError: no layer becomes smaller, or the model needs one of them as it was.
     """
     model, edits, last = subject.model, list(subject.edits), last_weighted(subject.model)
     for path, layer in list(model.named_modules()):
@@ -58,6 +59,8 @@ def thinner(subject: Subject, spec: LowRank, inputs: Inputs) -> Subject:
         edits.append(Factored(path, len(right)))
     if len(edits) == len(subject.edits):
         raise CompressionError("no layer would become smaller: lower energy or share, or use another step")
+    lay_out(model, channels_last=subject.blueprint.channels_last)  # as every rank has it that rebuilds the model
+    answers(model, inputs.prepared[:1])
     if not spec.fine_tune_epochs:
         recalibrate(model, inputs.prepared)
     return replace(subject, model=model, edits=tuple(edits))

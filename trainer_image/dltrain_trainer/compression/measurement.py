@@ -60,13 +60,21 @@ def measured(candidate: Candidate, original: onnx.ModelProto, raw: NDArray[Any],
         metrics=candidate.metrics,
         agreement=candidate.agreement,
         parameters=nonzero(candidate.model),
-        macs=summarize(candidate.model, candidate.shape).macs,
+        macs=macs_of(candidate.model, candidate.shape),
         file_bytes=len(content),
         latencies=latencies(timings),
         speedup=speedup,
         peak_memory_bytes=peak_memory(content, raw),
         processor=f"{where.name}, {where.instructions}, {where.cores} cores",
     )
+
+
+def macs_of(model: nn.Module, shape: Shape) -> int | None:
+    """The multiply-accumulates of a sample; None where a model cannot be run without computing anything."""
+    try:
+        return summarize(model, shape).macs
+    except Exception:  # noqa: BLE001 - whatever a forward pass of the user's own raises: on tensors without content, say
+        return None
 
 
 def nonzero(model: nn.Module) -> int:

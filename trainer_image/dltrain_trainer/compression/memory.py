@@ -48,7 +48,10 @@ def peak_memory(content: bytes, samples: NDArray[Any]) -> int:
         graph.write_bytes(content)
         np.save(batch, np.resize(samples, (BATCH, *samples.shape[1:])))
         command = [sys.executable, "-c", PROGRAM, str(graph), str(batch)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise CompressionError(f"its memory cannot be measured: no answer in {SECONDS:g} s") from error
     if done.returncode:
         raise CompressionError(f"its memory cannot be measured: {' '.join(done.stderr.split())[-300:]}")
     return int(json.loads(done.stdout))

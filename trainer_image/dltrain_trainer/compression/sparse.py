@@ -143,6 +143,7 @@ def held_zeros(model: nn.Module) -> Iterator[None]:
     hooks = [
         weight.register_hook(masked(masks[name]))  # type: ignore[no-untyped-call]
         for name, weight in matrices(model).items()
+        if weight.requires_grad
     ]
     try:
         yield

@@ -23,7 +23,6 @@ BLOCK: Final = 32
 """Weights that share a scale, where there are 4 bits."""
 SMALLEST: Final = 512
 """Tensors of fewer numbers stay as they are: their scales and nodes would take more."""
-ROWS_FIRST: Final = frozenset({"Conv", "LSTM"})
 LEVELS: Final = {8: 127, 4: 7}
 HALVES: Final[Mapping[str, tuple[int, Any]]] = {
     "fp16": (TensorProto.FLOAT16, np.float16),
@@ -45,12 +44,12 @@ def store_weights(graph: onnx.ModelProto, spec: Quantize) -> onnx.ModelProto:
     result.CopyFrom(graph)
     initializers = {one.name: one for one in result.graph.initializer}
     nodes: list[onnx.NodeProto] = []
-    for name, rows_first in weights_of(result.graph.node):
+    for name, leading in weights_of(result.graph.node):
         tensor = initializers.get(name)
         if tensor is None or tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST:
             continue
         values = np.array(numpy_helper.to_array(tensor))
-        stored, unpacking = PACKERS[spec.method](values, name, rows_first, spec)
+        stored, unpacking = PACKERS[spec.method](values, name, leading, spec)
         result.graph.initializer.remove(tensor)
         result.graph.initializer.extend(stored)
         nodes += unpacking
@@ -63,39 +62,45 @@ def store_weights(graph: onnx.ModelProto, spec: Quantize) -> onnx.ModelProto:
     return result
 
 
-def weights_of(nodes: Iterable[onnx.NodeProto]) -> Iterable[tuple[str, bool]]:
-    """The names of weights, and whether their first axes are the outputs (else the last is)."""
+def weights_of(nodes: Iterable[onnx.NodeProto]) -> Iterable[tuple[str, int]]:
+    """The names of weights, and how many of their first axes are the outputs (0: the last axis is)."""
     for node in nodes:
         if node.op_type == "Gemm":
-            yield node.input[1], any(one.name == "transB" and one.i for one in node.attribute)
+            yield node.input[1], int(any(one.name == "transB" and one.i for one in node.attribute))
         elif node.op_type in {"Conv", "MatMul"}:
-            yield node.input[1], node.op_type in ROWS_FIRST
-        elif node.op_type == "LSTM":
-            yield node.input[1], True
-            yield node.input[2], True
+            yield node.input[1], int(node.op_type == "Conv")
+        elif node.op_type == "LSTM":  # shape (directions, gates and units, inputs)
+            yield node.input[1], 2
+            yield node.input[2], 2
 
 
 def pack_integers(
     values: Floats,
     name: str,
-    rows_first: bool,  # noqa: FBT001 - the shape of a packer
+    leading: int,
     spec: Quantize,
 ) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
     """Integers with their scales, and the nodes that make floats of them.
 
     Not DequantizeLinear: ONNX Runtime would do that anew for every batch, for the sake of kernels that it lacks here.
+
+    Args:
+        values: any shape of at least one axis.
+        name: of the tensor in the graph.
+        leading: how many of the first axes are the outputs; 0 where the last one is.
+        spec: the job's settings.
     """
-    matrix = values.reshape(row_count(values), -1) if rows_first else values.reshape(-1, values.shape[-1]).T
-    shape = values.shape if rows_first else values.T.shape
+    ordered = values if leading else np.moveaxis(values, -1, 0)
+    matrix = ordered.reshape(int(np.prod(ordered.shape[: leading or 1])), -1)
     integers, scales = rounded(matrix, BLOCK if spec.width == 4 else matrix.shape[1], LEVELS[spec.width])
-    content: dict[str, list[int]] = {"shape": list(shape), "start": [0], "end": [matrix.shape[1]], "axis": [1]}
+    content: dict[str, list[int]] = {"shape": list(ordered.shape), "start": [0], "end": [matrix.shape[1]], "axis": [1]}
     padded = [len(matrix), int(np.prod(integers.shape[1:]))]
     initializers = [
         packed(f"{name}/integers", integers, spec.width),
         numpy_helper.from_array(scales, f"{name}/scales"),
         *(constant(f"{name}/{key}", value) for key, value in {**content, "padded": padded}.items()),
     ]
-    last = name if rows_first else f"{name}/rows"
+    last = name if leading else f"{name}/rows"
     parts = [f"{name}/{key}" for key in ("matrix", "start", "end", "axis")]
     nodes = [
         helper.make_node("Cast", [f"{name}/integers"], [f"{name}/cast"], to=TensorProto.FLOAT),
@@ -104,7 +109,9 @@ def pack_integers(
         helper.make_node("Slice", parts, [f"{name}/cut"]),
         helper.make_node("Reshape", [f"{name}/cut", f"{name}/shape"], [last]),
     ]
-    return initializers, nodes + ([] if rows_first else [helper.make_node("Transpose", [last], [name])])
+    if not leading:
+        nodes.append(helper.make_node("Transpose", [last], [name], perm=[*range(1, values.ndim), 0]))
+    return initializers, nodes
 
 
 def packed(name: str, integers: NDArray[np.int8], bits: int) -> TensorProto:
@@ -117,11 +124,6 @@ def packed(name: str, integers: NDArray[np.int8], bits: int) -> TensorProto:
 def constant(name: str, values: list[int]) -> TensorProto:
     """Whole numbers as a constant of a graph."""
     return numpy_helper.from_array(np.array(values, np.int64), name)
-
-
-def row_count(values: Floats) -> int:
-    """Outputs of a layer: of an lstm those of all directions and gates."""
-    return int(np.prod(values.shape[:2])) if values.ndim == 3 else values.shape[0]
 
 
 def rounded(matrix: Floats, block: int, levels: int) -> tuple[NDArray[np.int8], Floats]:
@@ -145,7 +147,7 @@ def rounded(matrix: Floats, block: int, levels: int) -> tuple[NDArray[np.int8], 
 def pack_halves(
     values: Floats,
     name: str,
-    rows_first: bool,  # noqa: ARG001, FBT001 - the shape of a packer
+    leading: int,  # noqa: ARG001 - the shape of a packer
     spec: Quantize,
 ) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
     """16-bit floats, and the node that makes 32-bit ones of them.

@@ -25,8 +25,8 @@ Raises:
 """
 FineTune = Callable[[nn.Module, int], None]
 """Trains a model in place, on all ranks, with the job's own settings, for so many epochs."""
-Teach = Callable[[nn.Module, nn.Module, Distill], None]
-"""Trains a student in place after a teacher, on all ranks."""
+Teach = Callable[[nn.Module, Distill], None]
+"""Trains a student in place after the teacher of a step, on all ranks; by default that is the job's trained model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def answers(model: nn.Module, samples: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             return model(samples)  # type: ignore[no-any-return]
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except Exception as error:  # whatever a forward pass of the user's own raises
         raise CompressionError(f"it would not work any more: {' '.join(str(error).split())[:300]}") from error
     finally:
         model.train(mode)

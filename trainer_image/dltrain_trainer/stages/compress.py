@@ -102,7 +102,13 @@ def work_of(run: Run, settings: Compress) -> Work:
     with torch.no_grad():
         prepared = prepare(dataset.train.inputs[indices].to(run.device))
     evaluate = settings_of(pipeline.evaluate, row_metrics(pipeline, dataset.task))
-    identity = {"compress": settings.to_dict(), "model": digest_of(run), "train": pipeline.train.to_dict()}
+    identity = {
+        "compress": settings.to_dict(),
+        "model": digest_of(run),
+        "train": pipeline.train.to_dict(),
+        "evaluate": evaluate.to_dict(),
+        "validationSamples": len(dataset.validation or ()),
+    }
     return Work(
         run=run,
         settings=settings,
@@ -113,7 +119,7 @@ def work_of(run: Run, settings: Compress) -> Work:
             loss_of(run),
             once=lambda make: shared(run.communicator, make, run.device),
             fine_tune=fine_tuner(run, settings),
-            teach=lambda student, trained, spec: teach(run, student, trained, spec),
+            teach=lambda student, spec: teach(run, student, spec),
         ),
         examination=Examination(dataset, data.preprocessing, prepare, evaluate, prepared, run.communicator),
         store=Store(run.output / FOLDER, identity),
@@ -136,7 +142,8 @@ def resumed(work: Work) -> tuple[Course, Product] | None:
     subject = shared(run.communicator, lambda: on_device(found, run.device), run.device)
     if run.is_first:
         run.progress.say(f"resumed the compression: {course.next_step} of {len(work.settings.steps)} steps are done")
-    work.examination.row(ORIGINAL, Product(trained(run)))  # what the others are compared with
+    if not is_over(course, work.settings):
+        work.examination.row(ORIGINAL, Product(trained(run)))  # what the others are compared with
     return course, Product(subject, graph)
 
 

@@ -52,7 +52,8 @@ def write(run: Run) -> None:
         deliver(run.output / name, content)
     for name, content in artefacts(run.measured).items():
         deliver(run.output / name, content)
-    deliver(run.output / FILE, render_report(report_data(run)).encode())
+    page = render_report(report_data(run)).encode(errors="replace")  # a folder's name, which is a class, may be none
+    deliver(run.output / FILE, page)
     results = Results(
         metrics=metrics,
         artifacts=str(run.output),
@@ -81,7 +82,9 @@ def graphs(run: Run, sample: Tensor) -> Iterator[tuple[str, bytes]]:
         difference = f"differs from the model by at most {exported.max_difference:.2g}"
         run.progress.say(f"{GRAPH_FILE}: opset {exported.opset}, {difference}")
         yield GRAPH_FILE, exported.content
-    if run.pipeline.compress is not None:
+    if run.rows and run.rows[0].file_bytes is None:
+        run.progress.say(f"no {COMPRESSED_FILE}: the trained model could not be measured as a graph")
+    elif run.pipeline.compress is not None:
         yield COMPRESSED_FILE, compressed(run, sample)
     if "onnxInt8" in formats:
         yield INT8_FILE, export_quantized(int8(run), preprocessing, sample)

@@ -108,20 +108,19 @@ def fine_tuner(run: Run, settings: Compress) -> Callable[[nn.Module, int], None]
     return tune
 
 
-def teach(run: Run, student: nn.Module, trained: nn.Module, spec: Distill) -> None:
-    """Train a student after a teacher.
+def teach(run: Run, student: nn.Module, spec: Distill) -> None:
+    """Train a student after a teacher: the one that the step names, or the model that the job has trained.
 
     Args:
         run: the job's.
         student: changed in place.
-        trained: the teacher, where the step names none.
         spec: the step.
 
     Raises:
         CompressionError: on every rank: the teacher that the step names cannot be had on one of them, or is not for
             these samples.
     """
-    teacher = trained if spec.teacher is None else agreed(run, spec.teacher).model.to(run.device)
+    teacher = run.artifact.model if spec.teacher is None else agreed(run, spec.teacher).model.to(run.device)
     taught = taught_by(run, teacher, spec.temperature, spec.weight)
     follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
 
