@@ -28,13 +28,12 @@ def prepare() -> Predictions:
     scores = generator.normal(targets * 1.0, 1.0)
     tied = generator.random(SCORES) < 0.2
     scores[tied] = scores[tied].round(2)
-    positive = 1 / (1 + np.exp(-scores))
-    return Predictions("classification", np.stack([1 - positive, positive], axis=1), targets)
+    return Predictions("classification", np.stack([np.zeros(SCORES), scores], axis=1), targets)
 
 
 def run(predictions: Predictions) -> Iterator[Figure]:
     """Measure both metrics together, as a job asks for them, and their differences."""
-    targets, scores = predictions.targets, predictions.outputs[:, 1]
+    targets, scores = predictions.targets, predictions.logits[:, 1]
 
     def peer() -> tuple[float, float]:
         return float(average_precision_score(targets, scores)), float(roc_auc_score(targets, scores))

@@ -11,7 +11,7 @@ from dltrain_trainer.evaluation.predict import Predictions
 
 def taken(predictions: Predictions, samples: np.ndarray) -> Predictions:
     """Some of the samples."""
-    return replace(predictions, outputs=predictions.outputs[samples], targets=predictions.targets[samples])
+    return replace(predictions, logits=predictions.logits[samples], targets=predictions.targets[samples])
 
 
 def shuffled_shares(predictions: Predictions, size: int, seed: int) -> list[Predictions]:

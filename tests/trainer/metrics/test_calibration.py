@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from dltrain_trainer.evaluation.calibration import BINS, reliability
+from dltrain_trainer.evaluation.calibration import BINS, bins_of, reliability
 from dltrain_trainer.evaluation.predict import Predictions
 from tests.trainer.group import ALONE
 from tests.trainer.metrics.builders import of_classes
@@ -16,7 +16,7 @@ from tests.trainer.metrics.builders import of_classes
 CASES = [
     pytest.param(of_classes(), id="classes"),
     pytest.param(of_classes(2000, 2), id="two classes"),
-    pytest.param(of_classes(ties=True), id="probabilities on the edges of bins"),
+    pytest.param(of_classes(ties=True), id="ties"),
     pytest.param(of_classes(1), id="one sample"),
 ]
 
@@ -47,11 +47,10 @@ def test_the_bins_are_scikit_learns(predictions: Predictions) -> None:
 
 
 def test_a_sure_and_always_wrong_model_has_error_1() -> None:
-    predictions = Predictions("classification", np.array([[1.0, 0.0]] * 3), np.ones(3, int))
+    predictions = Predictions("classification", np.array([[1000.0, 0.0]] * 3), np.ones(3, int))
     found = reliability(predictions, ALONE)
     assert (found.error, found.samples[-1], found.accuracy[-1], found.confidence[0]) == (1.0, 3, 0.0, None)
 
 
 def test_a_probability_on_an_edge_is_in_the_bin_below() -> None:
-    edges = np.linspace(0, 1, BINS + 1)[1:, None]
-    assert reliability(Predictions("classification", edges, np.zeros(BINS, int)), ALONE).samples == (1,) * BINS
+    assert bins_of(np.linspace(0, 1, BINS + 1)).tolist() == [0, *range(BINS)]

@@ -189,8 +189,8 @@ def test_a_class_without_samples_has_no_value_and_does_not_count() -> None:
 
 
 def test_a_class_that_neither_occurs_nor_is_said_does_not_count() -> None:
-    outputs = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]])
-    predictions = Predictions("classification", outputs, np.array([0, 1, 1]))
+    logits = np.array([[2.0, 0.0, 0.0], [1.0, 2.0, 0.0], [2.0, 1.0, 0.0]])
+    predictions = Predictions("classification", logits, np.array([0, 1, 1]))
     found = measure(predictions, asking_for("recall"), ALONE)
     assert (found.metrics, found.per_output) == ({"recall": 0.75}, {"support": [1, 2, 0], "recall": [1.0, 0.5, None]})
 

@@ -15,6 +15,7 @@ from dltrain_trainer.evaluation.problems import MetricError
 from tests.trainer.group import ALONE, on_ranks
 
 OUTPUTS = 3
+NAN, INF = float("nan"), float("inf")
 
 
 class Scores(nn.Module):
@@ -57,8 +58,8 @@ def test_ranks_together_say_what_one_says_alone_to_the_bit(task: Task, count: in
     alone = said(task, count, ALONE, model)
     parts = on_ranks(size, lambda rank: said(task, count, rank, model))
     starts = range(0, count, module.BATCH)
-    batches = [part.outputs[start : start + module.BATCH] for start in starts for part in parts]
-    np.testing.assert_array_equal(np.concatenate(batches), alone.outputs)
+    batches = [part.logits[start : start + module.BATCH] for start in starts for part in parts]
+    np.testing.assert_array_equal(np.concatenate(batches), alone.logits)
     assert sum(map(len, parts)) == len(alone) == count
 
 
@@ -69,18 +70,9 @@ def test_outputs_are_probabilities_or_values_in_double_precision(task: Task) -> 
         raw = model(samples(10) * 2).double()
     expected = {"classification": raw.softmax(1), "multilabel": raw.sigmoid(), "regression": raw}[task]
     found = said(task, 10, ALONE)
-    assert found.outputs.dtype == np.float64
+    assert {found.outputs.dtype, found.logits.dtype} == {np.dtype(np.float64)}
     np.testing.assert_array_equal(found.outputs, expected.numpy())
-
-
-def test_sure_answers_do_not_tie() -> None:
-    model = nn.Linear(4, OUTPUTS)
-    with torch.no_grad():
-        model.weight.zero_()
-        model.bias.copy_(torch.tensor([20.0, 0.0, -20.0]))
-        model.weight[0, 0] = 0.1
-    found = said("classification", 50, ALONE, model)
-    assert len(np.unique(found.outputs[:, 0])) > 40, "in float32 they are all 1"
+    np.testing.assert_array_equal(found.logits, raw.numpy())
 
 
 def test_one_column_of_targets_may_come_without_its_dimension() -> None:
@@ -99,6 +91,40 @@ def test_one_column_of_targets_may_come_without_its_dimension() -> None:
 def test_a_rank_without_samples_has_an_empty_share() -> None:
     parts = on_ranks(2, lambda rank: said("classification", 10, rank))
     assert [(part.outputs.shape, len(part.targets)) for part in parts] == [((10, 3), 10), ((0, 3), 0)]
+
+
+class Said(nn.Module):
+    """Says the same of every sample."""
+
+    def __init__(self, row: list[float]) -> None:
+        super().__init__()
+        self.row = nn.Parameter(torch.tensor(row))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.row.expand(len(inputs), -1)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "finite"),
+    [
+        pytest.param("classification", [0.0, NAN, 0.0], False, id="a class without a number"),
+        pytest.param("classification", [0.0, INF, 0.0], False, id="an infinite class"),
+        pytest.param("classification", [-INF, -INF, -INF], False, id="no possible class"),
+        pytest.param("classification", [0.0, -INF, 0.0], True, id="an impossible class"),
+        pytest.param("multilabel", [0.0, NAN, 0.0], False, id="a label without a number"),
+        pytest.param("multilabel", [0.0, -INF, INF], True, id="an impossible and a certain label"),
+        pytest.param("regression", [0.0, NAN, 0.0], False, id="not a number"),
+        pytest.param("regression", [0.0, -INF, 0.0], False, id="an infinite number"),
+    ],
+)
+def test_a_model_has_diverged_where_probabilities_or_values_are_not_finite(
+    task: Task, row: list[float], finite: bool
+) -> None:
+    try:
+        found = said(task, 5, ALONE, Said(row)).logits.tolist()
+    except MetricError as error:
+        found = str(error).partition(":")[0]
+    assert found == ([row] * 5 if finite else "the model's outputs are not finite numbers for 5 of 5 samples")
 
 
 def test_a_model_that_has_diverged_is_an_error_on_every_rank() -> None:

@@ -42,6 +42,23 @@ NOT_FIT = f"{METRICS}: mse is not a metric of classification; choose from {', '.
             id="all classes are among the best",
         ),
         pytest.param(
+            {"metrics": ["topK"], "topK": 3},
+            "classification",
+            3,
+            [0, 1],
+            ["spec.pipeline.evaluate.topK: must be less than the number of classes, 3 (got 3); lower it"],
+            id="all of three classes are among the best",
+        ),
+        pytest.param({"metrics": ["topK"], "topK": 2}, "classification", 3, [0, 1], [], id="two of three classes"),
+        pytest.param(
+            {"metrics": ["topK"]},
+            "classification",
+            2,
+            [0, 1],
+            [f"{METRICS}: topK needs more than 2 classes (got 2); remove it"],
+            id="two classes, and no k is low enough",
+        ),
+        pytest.param(
             {"metrics": ["confusionMatrix"]},
             "classification",
             1001,

@@ -39,11 +39,16 @@ def reliability(predictions: Predictions, ranks: Ranks) -> Reliability:
     """Bin the samples of all ranks by the probability of the model's answer."""
     confidence = predictions.outputs.max(1)
     right = answers(predictions) == predictions.targets
-    bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
+    bins = bins_of(confidence)
     sums = [exact_sum(confidence[bins == bin_]) for bin_ in range(BINS)]
     counts = [*count_in(bins), *count_in(bins[right]), *sums]
     total = ranks.sum_integers(counts)
     return reliability_of(total[:BINS], total[BINS : 2 * BINS], total[2 * BINS :])
+
+
+def bins_of(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """In which bin each probability is, (N,)."""
+    return np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
 
 
 def count_in(bins: NDArray[np.int64]) -> list[int]:

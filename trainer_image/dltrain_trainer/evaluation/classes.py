@@ -55,8 +55,8 @@ def share(part: Counts, whole: Counts) -> Floats:
 def answers(predictions: Predictions) -> NDArray[Any]:
     """The model's answers: int64 classes (N,), the first of equally likely ones; or whether each label holds (N, K)."""
     if predictions.task == "classification":
-        return np.asarray(predictions.outputs.argmax(1))
-    return np.asarray(predictions.outputs > 0.5)
+        return np.asarray(predictions.logits.argmax(1))
+    return np.asarray(predictions.logits > 0)
 
 
 def class_counts(predictions: Predictions, ranks: Ranks) -> ClassCounts:
@@ -82,9 +82,9 @@ def top_k_accuracy(predictions: Predictions, k: int, ranks: Ranks) -> float:
 
     Among equally likely classes the higher number counts as more likely, as in scikit-learn's top_k_accuracy_score.
     """
-    outputs, targets = predictions.outputs, predictions.targets[:, None]
-    right = np.take_along_axis(outputs, targets, 1)
-    ahead = (outputs > right) | ((outputs == right) & (np.arange(predictions.width) > targets))
+    logits, targets = predictions.logits, predictions.targets[:, None]
+    right = np.take_along_axis(logits, targets, 1)
+    ahead = (logits > right) | ((logits == right) & (np.arange(predictions.width) > targets))
     return mean_of(np.count_nonzero(ahead, axis=1) < k, ranks)
 
 

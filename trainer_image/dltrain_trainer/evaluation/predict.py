@@ -20,6 +20,12 @@ from dltrain_trainer.evaluation.ranks import Ranks, gather
 
 BATCH: Final = 256
 """A sample's outputs may be rounded otherwise in another batch: so batches are the same for any number of ranks."""
+PROBABILITIES: Final[Mapping[Task, Callable[[Tensor], Tensor]]] = {
+    "classification": lambda logits: torch.softmax(logits, 1),
+    "multilabel": torch.sigmoid,
+    "regression": lambda values: values,
+}
+"""What turns a model's outputs, in float64, into probabilities or values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +33,22 @@ class Predictions:
     """A rank's share of the samples: what the model says, and what is right."""
 
     task: Task
-    outputs: NDArray[np.float64]
-    """Probabilities of the classes or labels, or the values, (N, K)."""
+    logits: NDArray[np.float64]
+    """Logits of the classes or labels, or the values, (N, K): they tell apart what sure probabilities do not."""
     targets: NDArray[Any]
     """int64 classes (N,); else float64 (N, K): 0 or 1 for labels, or values."""
     losses: tuple[float, ...] = ()
     """The sum of the loss over each batch, where one was asked for."""
 
     @property
+    def outputs(self) -> NDArray[np.float64]:
+        """Probabilities of the classes or labels, or the values, (N, K); worked out anew each time."""
+        return PROBABILITIES[self.task](torch.from_numpy(self.logits)).numpy()
+
+    @property
     def width(self) -> int:
         """How many classes, labels or values each sample has."""
-        return int(self.outputs.shape[1])
+        return int(self.logits.shape[1])
 
     @property
     def binary(self) -> bool:
@@ -46,14 +57,6 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.targets)
-
-
-PROBABILITIES: Final[Mapping[Task, Callable[[Tensor], Tensor]]] = {
-    "classification": lambda logits: torch.softmax(logits, 1),
-    "multilabel": torch.sigmoid,
-    "regression": lambda values: values,
-}
-"""What turns a model's outputs, in float64, into probabilities or values: float32 would make ties of sure answers."""
 
 
 def predict(  # noqa: PLR0913 - a model, samples, and how both are used
@@ -82,17 +85,20 @@ def predict(  # noqa: PLR0913 - a model, samples, and how both are used
     Raises:
         MetricError: on every rank: some output is not a finite number.
     """
-    device, parts, losses = device_of(model), [np.empty((0, outputs))], []
+    device, losses = device_of(model), list[float]()
     starts = range(ranks.rank * BATCH, len(targets), ranks.size * BATCH)
+
+    def logits_of(start: int) -> NDArray[np.float64]:
+        said: Tensor = model(prepare(inputs[start : start + BATCH].to(device)))
+        if loss is not None:
+            losses.append(float(loss(said, targets[start : start + BATCH].to(device))))
+        return said.double().reshape(-1, outputs).cpu().numpy()
+
     model.eval()
     with torch.inference_mode():
-        for start in starts:
-            said = model(prepare(inputs[start : start + BATCH].to(device)))
-            if loss is not None:
-                losses.append(float(loss(said, targets[start : start + BATCH].to(device))))
-            parts.append(PROBABILITIES[task](said.double().reshape(-1, outputs)).cpu().numpy())
+        logits = np.concatenate([np.empty((0, outputs)), *map(logits_of, starts)])
     mine = torch.cat([targets[:0], *(targets[start : start + BATCH] for start in starts)]).cpu()
-    predictions = Predictions(task, np.concatenate(parts), right_answers(mine, task, outputs), tuple(losses))
+    predictions = Predictions(task, logits, right_answers(mine, task, outputs), tuple(losses))
     check_finite(predictions.outputs, ranks)
     return predictions
 

@@ -15,6 +15,8 @@ from dltrain_trainer.errors import FinalError
 PATH: Final = "spec.pipeline.evaluate"
 MATRIX_CLASSES: Final = 1000
 """A confusion matrix of more classes is neither readable nor small."""
+LEAST_K: Final = 2
+"""The API accepts no lower k for topK: with so few classes there is none that could be lowered to."""
 
 
 class MetricError(FinalError):
@@ -47,7 +49,9 @@ def evaluation_problems(evaluate: Evaluate, task: Task, outputs: int, targets: N
 
 def top_k_problems(evaluate: Evaluate, outputs: int, _targets: NDArray[Any]) -> Iterator[str]:
     """Among as many classes as there are, the right one is always found."""
-    if evaluate.k >= outputs:
+    if outputs <= LEAST_K:
+        yield f"metrics: topK needs more than {LEAST_K} classes (got {outputs}); remove it"
+    elif evaluate.k >= outputs:
         yield f"topK: must be less than the number of classes, {outputs} (got {evaluate.k}); lower it"
 
 
