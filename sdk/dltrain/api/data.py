@@ -49,7 +49,8 @@ class DataSplit(SpecModel):
     """How samples are divided where the source does not say it.
 
     Each sample goes by a hash of its index and the seed, and stays where it is when samples are added behind it;
-    windows of a series go by time, the latest to the test split.
+    images of a folder go by a hash of class, file name and seed, whatever others there are; windows of a series go by
+    time, the latest to the test split.
     """
 
     rules = (

@@ -63,7 +63,7 @@ class Impute(SpecModel):
     value: Annotated[float, Field(ge=-1e15, le=1e15)] | None = None
     """The constant."""
     columns: Columns | None = None
-    """Which columns. Default: all."""
+    """Which columns. Default: all that hold numbers."""
 
 
 class Denoise(SpecModel):

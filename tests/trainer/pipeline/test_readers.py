@@ -450,6 +450,18 @@ def test_a_damaged_image_is_named(tmp_path: Path, what: Callable[[Path], object]
     assert message in str(refused.value)
 
 
+def test_an_image_of_16_bits_is_found_wherever_it_is(tmp_path: Path) -> None:
+    root = picture_folder(tmp_path / "set")
+    for index in range(12):
+        path = root / "train" / ("cat" if index % 2 else "dog") / f"{index}.png"
+        sound = path.read_bytes()
+        picture(path, 1000, mode="I;16")
+        with pytest.raises(DataError) as refused:
+            load(root, "image-folder")
+        assert str(refused.value) == f"{path}: has more than 8 bits a channel (mode I;16); convert it to 8"
+        path.write_bytes(sound)
+
+
 def test_images_in_folders_that_are_links_are_told_from_those_that_were_there_before(tmp_path: Path) -> None:
     root, elsewhere = picture_folder(tmp_path / "set"), tmp_path / "elsewhere"
     (root / "train" / "cat").rename(elsewhere)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +20,12 @@ from dltrain_trainer.data.cache import cache_folder, locked
 from dltrain_trainer.data.remote import folder_errors
 from dltrain_trainer.data.samples import Dataset, Feature, Split
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised when files of an older version cannot be used."""
 FACTS: Final = "dataset.json"
 """What is no array, written last: a folder without it is not complete."""
+NO_ALLOCATION: Final = {errno.EOPNOTSUPP, errno.EINVAL}
+"""What a file system says that cannot set space aside."""
 
 
 def kept(facts: Any, build: Callable[[Path], Dataset]) -> Dataset:
@@ -31,21 +36,54 @@ def kept(facts: Any, build: Callable[[Path], Dataset]) -> Dataset:
         build: reads the data set; may put large arrays into the folder given, as `room` makes them.
 
     Raises:
-        DataError: it cannot be read, or the store cannot be written.
+        DataError: the store cannot be written, or `build` says so.
     """
     key = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / "prepared" / key
-    with locked(folder), folder_errors(folder):
-        if not (folder / FACTS).exists():
-            shutil.rmtree(folder, ignore_errors=True)  # left by a build that was cut short
-            folder.mkdir(parents=True)
-            save(build(folder), folder)
+    with locked(folder):
+        with folder_errors(folder):
+            missing = not (folder / FACTS).exists()
+            if missing:
+                shutil.rmtree(folder, ignore_errors=True)  # left by a build that was cut short
+                folder.mkdir(parents=True)
+        if missing:
+            dataset = build(folder)  # whose errors are the source's, not the store's
+            with folder_errors(folder):
+                save(dataset, folder)
     return load(folder)
 
 
 def room(folder: Path, split: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A file for the images of a split, to be filled; shape (N, C, H, W)."""
-    return np.lib.format.open_memmap(file_of(folder, split, "inputs"), "w+", np.dtype(np.uint8), shape)
+    """A file for the images of a split, to be filled; shape (N, C, H, W).
+
+    It has all its space from the start: a full disk ends the process without a word when mapped memory is written.
+
+    Raises:
+        DataError: the store has no space for it.
+    """
+    file, header = file_of(folder, split, "inputs"), {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with folder_errors(folder):
+        try:
+            with file.open("wb") as opened:
+                np.lib.format.write_array_header_1_0(opened, header)
+                allocate(opened.fileno(), opened.tell() + math.prod(shape))
+            return np.lib.format.open_memmap(file, "r+")
+        except OSError:
+            file.unlink(missing_ok=True)  # some file systems keep what they had given before they were full
+            raise
+
+
+def allocate(file: int, size: int) -> None:
+    """Have the file system set space aside for a file, where it can.
+
+    Raises:
+        OSError: it has not that much.
+    """
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in NO_ALLOCATION:
+            raise
 
 
 def file_of(folder: Path, split: str, what: str) -> Path:

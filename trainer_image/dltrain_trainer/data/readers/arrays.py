@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dltrain.api.data import Task
 from dltrain_trainer.data.idx import read_idx
+from dltrain_trainer.data.readers.access import source_errors
 from dltrain_trainer.data.readers.parts import SPLITS, Arrays, Parts
 from dltrain_trainer.data.samples import Feature
 from dltrain_trainer.errors import DataError
@@ -45,11 +46,12 @@ def find(folder: Path, name: str) -> Path:
     """A file of that name, or of that name with .gz.
 
     Raises:
-        DataError: there is neither.
+        DataError: there is neither, or the folder cannot be read.
     """
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.exists():
-            return path
+    with source_errors(folder):
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.exists():
+                return path
     raise DataError(f"{folder}: has no {name} or {name}.gz; mount the data, or correct spec.pipeline.data.source")
 
 

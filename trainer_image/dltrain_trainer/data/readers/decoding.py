@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dltrain.api.data import Data
 from dltrain_trainer.data.cache import Say
-from dltrain_trainer.data.division import check_parts, dataset_of, division
-from dltrain_trainer.data.readers.image_folder import ImageFiles, find_images
-from dltrain_trainer.data.readers.parts import SPLITS, Arrays, Parts
+from dltrain_trainer.data.division import check_parts, dataset_of
+from dltrain_trainer.data.readers.access import unreadable
+from dltrain_trainer.data.readers.image_folder import ImageFiles, divided_files, find_images
+from dltrain_trainer.data.readers.parts import SPLITS, Parts
 from dltrain_trainer.data.samples import Dataset, Split
 from dltrain_trainer.data.store import room
 from dltrain_trainer.data.transforms.chain import Chain
@@ -46,7 +47,7 @@ class Decoder:
         """The images of one split, in a file of the store.
 
         Raises:
-            DataError: an image cannot be read, or has another size than the first.
+            DataError: an image cannot be read, has more than a byte a channel, or another size than the first.
         """
         self.tell(f"decoding {len(files.paths)} {name} images")
         images = room(self.folder, name, (len(files.paths), *self.image(files.paths[0]).shape))
@@ -64,9 +65,10 @@ class Decoder:
         """One image after its preparation, shape (C, H, W).
 
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read, or has more than a byte a channel.
         """
         with opened(path) as image:
+            check_depth(image, path)
             pixels = np.array(image.convert("L" if self.channels == 1 else "RGB"))
         planes = pixels[None] if self.channels == 1 else np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
         return prepared(torch.from_numpy(planes).unsqueeze(0), self.prepare)[0].numpy()
@@ -86,16 +88,13 @@ def decoded(path: Path, data: Data, steps: Sequence[Step], folder: Path, tell: S
         DataError: an image cannot be read, or a split has none.
     """
     found = find_images(path, tell)
-    files = dict(found.splits)
-    listed = Parts({name: Arrays(each.labels, each.labels) for name, each in files.items()}, "classification")
-    files |= {name: found.splits["train"].take(part) for name, part in division(listed, data.split).items()}
     limits = data.limit.model_dump()
-    files = {name: each.first(limits[name]) for name, each in files.items()}
+    files = {name: each.first(limits[name]) for name, each in divided_files(found.splits, data.split).items()}
     check_parts({name: len(files[name].paths) if name in files else 0 for name in SPLITS}, set(files))
     channels = channels_of(path for each in files.values() for path in each.paths)
     decoder = Decoder(channels, Chain(steps), folder, tell)
     splits = {name: decoder.split(name, each) for name, each in files.items()}
-    return dataset_of(splits, replace(listed, classes=found.classes), str(path))
+    return dataset_of(splits, Parts({}, "classification", classes=found.classes), str(path))
 
 
 def check_size(image: NDArray[np.uint8], images: NDArray[np.uint8], path: Path, first: Path) -> None:
@@ -113,7 +112,7 @@ def check_size(image: NDArray[np.uint8], images: NDArray[np.uint8], path: Path, 
 
 
 def channels_of(paths: Iterable[Path]) -> int:
-    """1 where every image is gray, else 3.
+    """1 where every image is gray, else 3; looks no further than the first that is not.
 
     Raises:
         DataError: one cannot be read, or has more than a byte a channel.
@@ -128,9 +127,18 @@ def mode_of(path: Path) -> str:
         DataError: it cannot be read, or has more than a byte a channel.
     """
     with opened(path) as image:
-        if image.mode.startswith(DEEP):
-            raise DataError(f"{path}: has more than 8 bits a channel (mode {image.mode}); convert it to 8")
+        check_depth(image, path)
         return str(image.mode)
+
+
+def check_depth(image: Any, path: Path) -> None:
+    """See that an open image has no more than a byte a channel.
+
+    Raises:
+        DataError: it has.
+    """
+    if image.mode.startswith(DEEP):
+        raise DataError(f"{path}: has more than 8 bits a channel (mode {image.mode}); convert it to 8")
 
 
 class opened:  # noqa: N801 - used like the function it could be, but for the errors after `yield`
@@ -149,18 +157,20 @@ class opened:  # noqa: N801 - used like the function it could be, but for the er
         try:
             self._image = pillow.open(self._path)
         except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-            raise unreadable(self._path, error) from error
+            raise undecodable(self._path, error) from error
         return self._image
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """Close the file."""
         self._image.close()
         if isinstance(error, (OSError, ValueError, SyntaxError)):
-            raise unreadable(self._path, error) from error
+            raise undecodable(self._path, error) from error
 
 
-def unreadable(path: Path, error: BaseException) -> DataError:
-    """The error that an image cannot be read."""
+def undecodable(path: Path, error: BaseException) -> DataError:
+    """The error that an image cannot be read, or is none."""
+    if isinstance(error, OSError) and error.errno:  # Pillow's own, for what it cannot decode, have no number
+        return unreadable(path, error)
     return DataError(f"{path}: cannot be read ({error}); replace or remove it")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dltrain.api.data import Data
+from dltrain_trainer.data.readers.access import source_errors, unreadable
 from dltrain_trainer.data.readers.parts import SPLITS, Arrays, Parts
 from dltrain_trainer.data.readers.targets import targets_of
 from dltrain_trainer.data.readers.windows import windowed
@@ -34,7 +35,8 @@ def read_tables(path: Path, data: Data) -> Parts:
     """
     assert data.format is not None, "the contract asks for a format"
     pa = arrow()
-    files = files_of(path, data.format)
+    with source_errors(path):
+        files = files_of(path, data.format)
     tables = {file: table_in(file, data) for several in files.values() for file in several}
     chosen = alike(tables, data)
     try:
@@ -96,6 +98,7 @@ def files_of(path: Path, form: str) -> dict[str, list[Path]]:
 
     Raises:
         DataError: there is none.
+        OSError: a folder cannot be read.
     """
     suffixes = SUFFIXES[form]
     if not path.is_dir():
@@ -126,7 +129,7 @@ def table_in(file: Path, data: Data) -> Table:
     """The table in a file.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing or damaged, or cannot be read.
     """
     pa = arrow()
     try:
@@ -135,6 +138,8 @@ def table_in(file: Path, data: Data) -> Table:
     except FileNotFoundError as error:
         raise DataError(f"{file}: does not exist; mount the data, or correct {PATH}.source") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno:  # pyarrow's own, for what it cannot decode, have no number
+            raise unreadable(file, error) from error
         raise DataError(f"{file}: is no sound {data.format} file ({error}); write it again") from error
     return found
 

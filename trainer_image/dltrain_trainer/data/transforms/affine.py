@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain.api.transforms import MinMax, Normalize
@@ -63,8 +65,8 @@ def fuse(first: Step, second: Step) -> Affine | None:
 def fit_normalize(spec: Normalize, fitting: Fitting) -> Fitting:
     """Mean 0 and variance 1; a constant only loses its mean."""
     fitting = fitting.in_units()
-    moments, chosen = fitting.moments(), fitting.chosen(spec.columns)
-    return append(fitting, np.where(chosen, moments.mean, 0), 1 / np.where(chosen, spread_of(moments), 1))
+    moments = fitting.moments()
+    return append(fitting, fitting.chosen(spec.columns), moments.mean, 1 / spread_of(moments))
 
 
 def spread_of(moments: Moments) -> Floats:
@@ -79,11 +81,20 @@ def fit_min_max(spec: MinMax, fitting: Fitting) -> Fitting:
     low, high = fitting.extremes()
     chosen = fitting.chosen(spec.columns) & ~np.isnan(low)
     spread = np.where(high > low, high - low, 1)
-    scale = np.where(chosen, (spec.high - spec.low) / spread, 1)
-    return append(fitting, np.where(chosen, low - spec.low / scale, 0), scale)
+    scale = (spec.high - spec.low) / spread
+    return append(fitting, chosen, low - spec.low / scale, scale)
 
 
-def append(fitting: Fitting, offset: Floats, scale: Floats) -> Fitting:
-    """A fitting with an affine step more."""
-    step = Affine(offset.tolist(), scale.tolist(), fitting.layout.trailing)
-    return fitting.then(step, replace(fitting.layout, scale="free"))
+def append(fitting: Fitting, chosen: NDArray[np.bool_], offset: Floats, scale: Floats) -> Fitting:
+    """A fitting with an affine step more.
+
+    Args:
+        fitting: the steps so far.
+        chosen: the columns or channels that the step is for; those that are not stay as they are.
+        offset: of each.
+        scale: of each.
+    """
+    layout = fitting.layout
+    step = Affine(np.where(chosen, offset, 0).tolist(), np.where(chosen, scale, 1).tolist(), layout.trailing)
+    names = (feature.name for feature in compress(layout.features, chosen))
+    return fitting.then(step, replace(layout, scale="free", scaled=layout.scaled.union(names)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,13 +34,19 @@ class Fitting:
     """After the steps so far."""
     unit: Callable[[Layout], Step]
     """Makes the step from bytes to 0..1."""
+    chain: Callable[[Sequence[Step]], Callable[[Tensor], Tensor]]
+    """Makes one function of some steps, the one that training uses: what the steps give one by one may be rounded
+    otherwise, and is then no category of a oneHot. It leaves the batch that it gets as it is."""
     steps: tuple[Step, ...] = ()
     at: str = ""
     """The field that is being fitted, for errors."""
+    width: int = 0
+    """Values of a sample behind the step that gives most."""
 
     def then(self, step: Step, layout: Layout) -> Fitting:
         """With one step more, which gives samples of another layout."""
-        return replace(self, steps=(*self.steps, step), layout=layout)
+        width = max(self.width, math.prod(layout.shape))
+        return replace(self, steps=(*self.steps, step), layout=layout, width=width)
 
     def in_units(self) -> Fitting:
         """With images as 0..1 instead of bytes."""
@@ -93,16 +100,13 @@ class Fitting:
 
     def batches(self) -> Iterator[Tensor]:
         """This rank's share after the steps so far, some samples at a time."""
-        mine = self.inputs[own_share(len(self.inputs), self.team)]
-        height = max(1, CHUNK_VALUES // max(1, mine[:1].numel()))
+        through = self.chain(self.steps)
         with torch.inference_mode():
-            for start in range(0, len(mine), height):
-                batch = mine[start : start + height]
-                yield self.through(batch) if self.steps else batch.float()
+            for batch in self.blocks(self.inputs[own_share(len(self.inputs), self.team)]):
+                yield through(batch) if self.steps else batch.float()
 
-    def through(self, batch: Tensor) -> Tensor:
-        """A batch after the steps so far; the one given stays as it is."""
-        result = batch.to(torch.float32, copy=True)
-        for step in self.steps:
-            result = step(result)
-        return result
+    def blocks(self, samples: Tensor) -> Iterator[Tensor]:
+        """Some samples at a time: so few that what the steps make of them is small, too."""
+        height = max(1, CHUNK_VALUES // max(1, samples[:1].numel(), self.width))
+        for start in range(0, len(samples), height):
+            yield samples[start : start + height]

@@ -30,6 +30,8 @@ class Layout:
     """What the channels of images mean."""
     scale: Scale = "free"
     """Of images: 0..255, the range that belongs to the colour space (0..1 for rgb and gray), or any."""
+    scaled: frozenset[str] = frozenset()
+    """The columns of tables and series that normalize or minMax has changed: the codes of words are lost there."""
 
     @property
     def columns(self) -> int:
@@ -65,6 +67,24 @@ class Layout:
             remedy = f"did you mean {near[0]}?" if near else f"there are {shortened(known)}"
             raise DataError(f"{at}: there is no column {missing[0]} here; {remedy}")
         return [known.index(name) for name in names]
+
+
+def check_encoded(layout: Layout, at: str) -> None:
+    """See that no column holds text, for the codes of words are no quantities.
+
+    Args:
+        layout: of the samples.
+        at: the field that takes all columns for numbers, for errors.
+
+    Raises:
+        DataError: one does.
+    """
+    for feature in layout.features:
+        if feature.categories:
+            raise DataError(
+                f"{at}: column {feature.name} holds text; add oneHot: {{columns: [{feature.name}]}} before normalize, "
+                "minMax and pca, or list other columns in spec.pipeline.data.columns"
+            )
 
 
 def shortened(names: Sequence[str]) -> str:

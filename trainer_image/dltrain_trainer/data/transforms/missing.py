@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dltrain.api.transforms import Impute
@@ -35,20 +36,37 @@ class Fill(Step):
 
 
 def fit_impute(spec: Impute, fitting: Fitting) -> Fitting:
-    """The column's mean or median over the training split, or the constant.
+    """The column's mean or median over the training split, or the constant; of columns of numbers.
 
     Raises:
-        DataError: the samples are images, or a column has no value at all.
+        DataError: the samples are images, or a column has no value at all, or is named and holds text.
     """
     if fitting.layout.kind == "images":
         raise DataError(f"{fitting.at}: images have no missing values; remove it")
+    chosen = numbers_chosen(spec, fitting)
     values = STRATEGIES[spec.strategy](spec, fitting)
-    chosen = fitting.chosen(spec.columns)
     for feature, value, wanted in zip(fitting.layout.features, values, chosen, strict=True):
         if wanted and np.isnan(value):
             raise DataError(f"{fitting.at}: column {feature.name} has no value in the training split; leave it out")
     numbers = [float(value) if wanted else None for value, wanted in zip(values, chosen, strict=True)]
     return fitting.then(Fill(numbers), fitting.layout)
+
+
+def numbers_chosen(spec: Impute, fitting: Fitting) -> NDArray[np.bool_]:
+    """Which columns a job has filled: none of text, where a missing value is none of the words; shape (columns,).
+
+    Raises:
+        DataError: there is no such column, or the job names one of text.
+    """
+    chosen = fitting.chosen(spec.columns)
+    for index, feature in enumerate(fitting.layout.features):
+        if feature.categories and chosen[index] and spec.columns is not None:
+            raise DataError(
+                f"{fitting.at}.columns: {feature.name} holds text, for which no number can stand; leave it out: oneHot "
+                "has an empty field as none of the words"
+            )
+        chosen[index] &= not feature.categories
+    return chosen
 
 
 def means(_: Impute, fitting: Fitting) -> Floats:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dltrain.api.transforms import OneHot
 from dltrain_trainer.data.samples import Feature
 from dltrain_trainer.data.transforms.fitting import Fitting
+from dltrain_trainer.data.transforms.layout import Layout
 from dltrain_trainer.data.transforms.step import Step
 from dltrain_trainer.errors import DataError
 
@@ -48,15 +49,32 @@ def fit_one_hot(spec: OneHot, fitting: Fitting) -> Fitting:
     """The categories that the training split has.
 
     Raises:
-        DataError: there is no such column, or it has too many values.
+        DataError: there is no such column, it has too many values, or it holds text and was scaled.
     """
     layout = fitting.layout
     chosen = layout.indices(spec.columns, f"{fitting.at}.columns")
+    check_codes(layout, chosen, f"{fitting.at}.columns")
     categories = {index: categories_of(fitting, index) for index in chosen}
     columns = [(index, value) for index in range(layout.columns) for value in categories.get(index, [None])]
     features = [encoded(layout.features[index], value) for index, value in columns]
     step = Hot([index for index, _ in columns], [value for _, value in columns])
     return fitting.then(step, layout.with_features(features))
+
+
+def check_codes(layout: Layout, chosen: Sequence[int], at: str) -> None:
+    """See that columns of text still have the codes of their words.
+
+    Args:
+        layout: of the samples.
+        chosen: the columns.
+        at: the field that names them, for errors.
+
+    Raises:
+        DataError: one was scaled.
+    """
+    for feature in (layout.features[index] for index in chosen):
+        if feature.categories and feature.name in layout.scaled:
+            raise DataError(f"{at}: {feature.name} holds text and was scaled; put oneHot before normalize, minMax")
 
 
 def categories_of(fitting: Fitting, index: int) -> list[float | None]:

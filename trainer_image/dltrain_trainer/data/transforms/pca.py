@@ -15,7 +15,7 @@ from dltrain_trainer.data.statistics.covariance import covariance, principal_axe
 from dltrain_trainer.data.statistics.moments import counts_and_means
 from dltrain_trainer.data.statistics.rows import Floats
 from dltrain_trainer.data.transforms.fitting import Fitting
-from dltrain_trainer.data.transforms.layout import Layout
+from dltrain_trainer.data.transforms.layout import Layout, check_encoded
 from dltrain_trainer.data.transforms.step import Step
 from dltrain_trainer.errors import DataError
 
@@ -54,8 +54,9 @@ def fit_pca(spec: Pca, fitting: Fitting) -> Fitting:
     """The axes of the training split.
 
     Raises:
-        DataError: values are missing, or there are too many columns, too few samples or components.
+        DataError: a column holds text or lacks values, or there are too many columns, too few samples or components.
     """
+    check_encoded(fitting.layout, fitting.at)
     fitting = fitting.in_units()
     flatten = fitting.layout.kind == "images"
     columns = int(np.prod(fitting.layout.shape)) if flatten else fitting.layout.columns

@@ -30,7 +30,7 @@ from dltrain_trainer.data.transforms.color import fit_color_space
 from dltrain_trainer.data.transforms.contrast import Stretch, fit_contrast_stretch
 from dltrain_trainer.data.transforms.denoise import Gaussian, Median, denoise_step, fit_denoise
 from dltrain_trainer.data.transforms.fitting import Fitting
-from dltrain_trainer.data.transforms.layout import Layout
+from dltrain_trainer.data.transforms.layout import Layout, check_encoded
 from dltrain_trainer.data.transforms.missing import fit_impute
 from dltrain_trainer.data.transforms.one_hot import fit_one_hot
 from dltrain_trainer.data.transforms.pca import fit_pca
@@ -154,53 +154,48 @@ def fit_preprocessing(
     Raises:
         DataError: a transform does not fit the data, or leaves values that a model cannot take.
     """
-    fitting = Fitting(prepared.train.inputs, team, layout, unit_step)
+    fitting = Fitting(prepared.train.inputs, team, layout, unit_step, Chain)
     for index, transform in list(enumerate(transforms))[len(done) :]:
         spec = transform.chosen
         fitting = FITTERS[type(spec)](spec, replace(fitting, at=f"{PATH}[{index}].{transform.name}"))
     fitting = fitting.in_units()
-    check_encoded(fitting.layout)
+    check_encoded(fitting.layout, PATH)
     fitted = team.first(Preprocessing([*done, *fitting.steps]).to_dict())  # eigenvectors may differ between machines
     preprocessing = Preprocessing.from_dict(fitted)
-    check_complete(preprocessing, prepared, fitting.layout, team)
+    check_complete(preprocessing, prepared, fitting)
     return preprocessing, fitting.layout
 
 
-def check_encoded(layout: Layout) -> None:
-    """See that no column of text goes to the model as numbers.
-
-    Raises:
-        DataError: one does.
-    """
-    for feature in layout.features:
-        if feature.categories:
-            raise DataError(
-                f"{PATH}: column {feature.name} holds text; add oneHot: {{columns: [{feature.name}]}}, "
-                "or list other columns in spec.pipeline.data.columns"
-            )
-
-
-def check_complete(preprocessing: Preprocessing, prepared: Dataset, layout: Layout, team: Team) -> None:
+def check_complete(preprocessing: Preprocessing, prepared: Dataset, fitting: Fitting) -> None:
     """See that no value is missing after the preprocessing.
+
+    Args:
+        preprocessing: the job's.
+        prepared: the data set, after its preparation.
+        fitting: of all steps.
 
     Raises:
         DataError: one is, in any split, on any rank.
     """
-    if layout.kind == "images" or not layout.features:
+    if fitting.layout.kind == "images" or not fitting.layout.features:
         return
     splits = [split for split in (prepared.train, prepared.validation, prepared.test) if split is not None]
-    missing = team.gather([name for split in splits for name in incomplete(preprocessing, split, layout, team)])
+    missing = fitting.team.gather([name for split in splits for name in incomplete(preprocessing, split, fitting)])
     if names := sorted({name for each in missing for name in each}):
         raise DataError(f"{PATH}: column {names[0]} has missing values; add impute: {{}}, or leave the column out")
 
 
-def incomplete(preprocessing: Preprocessing, split: Split, layout: Layout, team: Team) -> list[str]:
+def incomplete(preprocessing: Preprocessing, split: Split, fitting: Fitting) -> list[str]:
     """The columns that have missing values in this rank's share of a split, after the preprocessing."""
-    mine = split.inputs[own_share(len(split), team)]
-    if not len(mine) or mine.dtype == torch.uint8 or not mine.isnan().any():
+    mine, features = split.inputs[own_share(len(split), fitting.team)], fitting.layout.features
+    if mine.dtype == torch.uint8:
         return []
-    missing = preprocessing(mine).isnan().flatten(0, -2).any(dim=0)
-    return [feature.name for feature, found in zip(layout.features, missing.tolist(), strict=True) if found]
+    missing = torch.zeros(len(features), dtype=torch.bool)
+    with torch.inference_mode():
+        for batch in fitting.blocks(mine):
+            if batch.isnan().any():
+                missing |= preprocessing(batch).isnan().flatten(0, -2).any(dim=0)
+    return [feature.name for feature, found in zip(features, missing.tolist(), strict=True) if found]
 
 
 def image_bounds(preprocessing: Preprocessing, images: Tensor, team: Team) -> Tensor | None:
