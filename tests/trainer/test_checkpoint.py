@@ -6,8 +6,10 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from torch import nn
 
 from dltrain_trainer.checkpoint import Checkpoints
+from dltrain_trainer.checkpoint.folder import told_on_storage
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.files import write_atomically
 from dltrain_trainer.training.state import TrainingState
@@ -162,6 +165,22 @@ def test_a_damaged_checkpoint_is_replaced_once_its_step_is_reached_again(tmp_pat
     assert loaded(tmp_path) == 20
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("state.json", changed), *product(["manifest.json", "state.json"], [truncated, emptied, Path.unlink])],
+)
+def test_what_a_training_means_is_told_by_the_newest_checkpoint_whose_description_is_whole(
+    tmp_path: Path, name: str, damage: Any
+) -> None:
+    assert list(told_on_storage(tmp_path)) == []
+    for step in (10, 20):
+        checkpoints(tmp_path).save(state(step))
+    (tmp_path / "step-00000020" / "state.safetensors").unlink()
+    assert list(told_on_storage(tmp_path)) == [(20, TRAINING)], "its tensors are not looked at"
+    damage(tmp_path / "step-00000020" / name)
+    assert list(told_on_storage(tmp_path)) == [(10, TRAINING)]
+
+
 # ---------------------------------------------------------------- another training's
 def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path: Path) -> None:
     folder = checkpoints(tmp_path).save(state(10))
@@ -171,6 +190,33 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
         f"{folder}: is of another training: train.seed was 3 and is 4, train.epochs was None and is 9; "
         "use another output folder, or delete it"
     )
+
+
+def test_a_setting_that_is_gone_is_another_training_too(tmp_path: Path) -> None:
+    window: dict[str, Any] = {"data.window": {"length": 3}}
+    folder = checkpoints(tmp_path, **window).save(state(10))
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints(tmp_path).load_newest(state())
+    assert str(caught.value) == (
+        f"{folder}: is of another training: data.window was {{'length': 3}} and is None; "
+        "use another output folder, or delete it"
+    )
+
+
+def test_values_that_are_long_are_shown_by_a_short_name(tmp_path: Path) -> None:
+    checkpoints(tmp_path, preprocessing=list(range(100))).save(state(10))
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints(tmp_path, preprocessing=list(range(101))).load_newest(state())
+    assert re.search(": preprocessing was [0-9a-f]{16} and is [0-9a-f]{16}; use", str(caught.value))
+
+
+def test_pictures_that_another_cpu_has_rounded_otherwise_are_the_same_training(tmp_path: Path) -> None:
+    checkpoints(tmp_path, inputs={"looks": [120.0, 7.5]}).save(state(10))
+    found = state()
+    assert checkpoints(tmp_path, inputs={"looks": [120.03, 7.5]}).load_newest(found) == tmp_path / "step-00000010"
+    assert found.step == 10
+    with pytest.raises(CheckpointError, match="is of another training: inputs was "):
+        checkpoints(tmp_path, inputs={"looks": [121.0, 7.5]}).load_newest(state())
 
 
 def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from dltrain.api.job import DLTrainJob
 from dltrain_trainer.checkpoint import Checkpoints, Keeper
 from dltrain_trainer.checkpoint import keeper as keeper_module
-from dltrain_trainer.checkpoint.memory import Memory, Snapshot
+from dltrain_trainer.checkpoint.memory import Memory, Snapshot, told_in_memory
 from dltrain_trainer.checkpoint.pace import Pace
 from dltrain_trainer.checkpoint.restoring import restore
 from dltrain_trainer.checkpoint.writer import Writer, Written
@@ -130,6 +130,19 @@ def test_a_copy_that_was_not_finished_counts_for_nothing(tmp_path: Path) -> None
 def test_a_snapshot_of_another_training_is_not_found(tmp_path: Path) -> None:
     memory(tmp_path).take(tensors(3), 3)
     assert Memory(tmp_path, {"samples": 23}).find() is None
+    assert Memory(tmp_path, {**TRAINING, "seed": 1}).find() is None
+    assert Memory(tmp_path, {}).find() is None
+
+
+def test_what_a_training_means_is_told_by_every_snapshot_that_has_a_description(tmp_path: Path) -> None:
+    assert list(told_in_memory(tmp_path / "nowhere")) == []
+    mine = memory(tmp_path)
+    for step in (3, 5, 4):
+        mine.take(tensors(step), step)
+    assert dict(told_in_memory(tmp_path)) == {5: TRAINING, 4: TRAINING}, "one of three is spared for the storage"
+    assert mine.newest is not None
+    mine.newest.file.with_suffix(".json").write_text("{")
+    assert dict(told_in_memory(tmp_path)) == {5: TRAINING}
 
 
 # ---------------------------------------------------------------- when

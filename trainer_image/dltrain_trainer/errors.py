@@ -27,3 +27,7 @@ class ToldToEndError(Exception):
 
 class CheckpointError(TrainerError):
     """A checkpoint or artefact cannot be written or read."""
+
+
+class OtherTrainingError(CheckpointError, FinalError):
+    """A checkpoint is of another training: as long as it is there, every attempt ends like this."""

@@ -1,7 +1,7 @@
 """A folder of checkpoints: each whole or absent, verified before it is used, the newest few kept.
 
 checkpoints/step-00000469/state.safetensors   model and momentum; no pickle
-                          state.json          the step, and what decides the order of samples and the learning rate
+                          state.json          the step, and what a step means: settings, data, fitted preprocessing
                           manifest.json       the SHA-256 of both; written last
 """
 
@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from dltrain_trainer.errors import CheckpointError
+from dltrain_trainer.data.statistics.identity import changed, shown
+from dltrain_trainer.errors import OtherTrainingError
 from dltrain_trainer.files import storage_errors, sync_folder, write_atomically
 from dltrain_trainer.training.state import TrainingState
 
@@ -82,9 +84,13 @@ class Checkpoints:
         self._prune(step)
         return final
 
-    def newest_step(self) -> int | None:
-        """The step of the newest checkpoint, whole or not, if there is one."""
-        return next((step_of(folder) for folder in self._newest_first()), None)
+    def has(self, step: int) -> bool:
+        """Whether there is a whole checkpoint of a step; reads it."""
+        try:
+            verified(self.folder / f"{PREFIX}{step:08}")
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return True
 
     def load_newest(self, state: TrainingState, above: int = -1) -> Path | None:
         """Take over the newest checkpoint that is whole; its folder, or None if there is none.
@@ -96,20 +102,23 @@ class Checkpoints:
             above: a step that is had otherwise: only later ones are looked at.
 
         Raises:
-            CheckpointError: the newest whole one is of another training.
+            OtherTrainingError: the newest whole one is of another training.
         """
-        for folder in self._newest_first():
+        for folder in newest_first(self.folder):
             if step_of(folder) <= above:
                 return None
             try:
                 content = verified(folder)
-                found = json.loads(content[STATE])
-                step, training = int(found["step"]), found["training"]
+                step, training = read_description(content[STATE])
+                differ = changed(training, self.training)
                 tensors = load(content[TENSORS])
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 log.warning("passed over checkpoint %s: %s", folder, error)
                 continue
-            self._check_training(folder, training)
+            if differ:
+                raise OtherTrainingError(
+                    f"{folder}: is of another training: {self._difference(differ, training)}; {REMEDY}"
+                )
             self._take_over(folder, state, tensors, step)
             return folder
         return None
@@ -118,36 +127,32 @@ class Checkpoints:
         """Take over a state from the content of a safetensors file that is known to be whole.
 
         Raises:
-            CheckpointError: it is of another model.
+            OtherTrainingError: it is of another model.
         """
         self._take_over(self.folder, state, load(content), step)
 
     def _fill(self, folder: Path, step: int, tensors: bytes) -> None:
         described = {"step": step, "training": self.training}
-        content = {TENSORS: tensors, STATE: json.dumps(described, indent=2).encode()}
+        content = {TENSORS: tensors, STATE: json.dumps(described).encode()}
         for name, data in content.items():
             write_atomically(folder / name, data)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
         write_atomically(folder / MANIFEST, json.dumps({"version": 1, "files": sums}, indent=2).encode())
 
-    def _check_training(self, folder: Path, training: dict[str, Any]) -> None:
-        changed = [key for key, value in self.training.items() if training.get(key) != value]
-        if changed:
-            what = ", ".join(f"{key} was {training.get(key)} and is {self.training[key]}" for key in changed)
-            raise CheckpointError(f"{folder}: is of another training: {what}; {REMEDY}")
+    def _difference(self, names: list[str], training: dict[str, Any]) -> str:
+        """What was and what is, in words."""
+        pairs = ((name, shown(training.get(name)), shown(self.training.get(name))) for name in names)
+        return ", ".join(f"{name} was {was} and is {now}" for name, was, now in pairs)
 
     def _take_over(self, folder: Path, state: TrainingState, tensors: dict[str, Tensor], step: int) -> None:
         try:
             state.load(tensors, step)
         except ValueError as error:  # the same name and settings, but of a version that builds the model otherwise
-            raise CheckpointError(f"{folder}: {error}; {REMEDY}") from error
-
-    def _newest_first(self) -> list[Path]:
-        return sorted((one for one in self.folder.glob(f"{PREFIX}*") if NAME.fullmatch(one.name)), key=step_of)[::-1]
+            raise OtherTrainingError(f"{folder}: {error}; {REMEDY}") from error
 
     def _prune(self, step: int) -> None:
         """Delete what is too old; a newer one than the newest saved was passed over, and must not displace it."""
-        known = [folder for folder in self._newest_first() if step_of(folder) <= step]
+        known = [folder for folder in newest_first(self.folder) if step_of(folder) <= step]
         for folder in known[self.keep :]:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -161,8 +166,38 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix(PREFIX))
 
 
-def verified(folder: Path) -> dict[str, bytes]:
-    """The content of a checkpoint's files by name.
+def newest_first(checkpoints: Path) -> list[Path]:
+    """The checkpoints in a folder of them, whole or not."""
+    return sorted((one for one in checkpoints.glob(f"{PREFIX}*") if NAME.fullmatch(one.name)), key=step_of)[::-1]
+
+
+def told_on_storage(checkpoints: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The step of the newest checkpoint whose description is whole, and what a step of it means; one or none.
+
+    Its tensors are not read, which may take long; and those of an older one would be of the same training.
+    """
+    for folder in newest_first(checkpoints):
+        try:
+            yield read_description(verified(folder, (STATE,))[STATE])
+        except (OSError, ValueError, KeyError, TypeError):  # whoever loads it will warn of it
+            continue
+        return
+
+
+def read_description(description: bytes) -> tuple[int, dict[str, Any]]:
+    """The step, and what a step means.
+
+    Raises:
+        ValueError: it is no JSON, or not of the right form.
+        KeyError: it lacks one of them.
+        TypeError: it is not of the right form.
+    """
+    found = json.loads(description)
+    return int(found["step"]), dict(found["training"])
+
+
+def verified(folder: Path, names: Sequence[str] = (TENSORS, STATE)) -> dict[str, bytes]:
+    """The content of some of a checkpoint's files by name.
 
     Raises:
         OSError: a file is missing.
@@ -170,7 +205,7 @@ def verified(folder: Path) -> dict[str, bytes]:
         KeyError: the manifest does not name a file that must be there.
     """
     sums = json.loads((folder / MANIFEST).read_text())["files"]
-    content = {name: (folder / name).read_bytes() for name in (TENSORS, STATE)}
+    content = {name: (folder / name).read_bytes() for name in names}
     for name, data in content.items():
         if hashlib.sha256(data).hexdigest() != sums[name]:
             raise ValueError(f"{name} is not what {MANIFEST} says")

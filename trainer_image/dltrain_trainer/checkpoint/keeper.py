@@ -127,7 +127,7 @@ class Keeper:
         self._heard = None
         gradients.wish = END if self._told_to_end else 0.0  # heard after this, too, where an epoch is a single step
         if told:
-            self._end(state)
+            self._end(state, gathered=True)
         each_epoch = self._pace.every == 0
         if each_epoch or self._communicator.from_first(self._pace.snapshot_due(time.monotonic())):
             self._snapshot(state)
@@ -141,7 +141,7 @@ class Keeper:
         if self._communicator.rank != 0:
             return
         self._writer.wait()
-        if self._checkpoints.newest_step() != state.step:
+        if self._writer.written != state.step and not self._checkpoints.has(state.step):
             self._snapshot(state)
             self._store(wait=True)
         self._tell()
@@ -182,16 +182,20 @@ class Keeper:
         if wait:
             self._writer.wait()
 
-    def _end(self, state: TrainingState) -> None:
+    def _end(self, state: TrainingState, *, gathered: bool = False) -> None:
         """Store the state and leave.
+
+        Args:
+            state: where ranks differ in it, what can be stored within an epoch is the end of an earlier one.
+            gathered: whether the first rank has what they differ in.
 
         Raises:
             ToldToEndError: always.
         """
         state.synchronize_buffers(self._communicator)
-        if not state.learner.gradients.compression.differs:  # else the end of the last epoch is what is gone on from
+        if gathered or not state.learner.gradients.compression.differs:
             self._snapshot(state)
-            self._store(wait=True)
+        self._store(wait=True)
         self._tell()
         self._communicator.barrier()
         raise ToldToEndError(f"told to end after {state.step} steps")

@@ -10,7 +10,7 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,8 @@ from typing import Any, Final
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from dltrain_trainer.data.statistics.identity import changed
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +53,20 @@ class Slot:
         return self.file.with_suffix(".json")
 
     @torch.no_grad()
-    def fill(self, tensors: Mapping[str, Tensor], step: int, training: Mapping[str, Any]) -> None:
-        """Copy a state; a process that dies meanwhile leaves a slot that counts for nothing."""
+    def fill(self, tensors: Mapping[str, Tensor], step: int, training: str) -> None:
+        """Copy a state; a process that dies meanwhile leaves a slot that counts for nothing.
+
+        Args:
+            tensors: the state's.
+            step: of the state.
+            training: what a step means, as JSON.
+        """
         self.marker.unlink(missing_ok=True)
         names = list(self.tensors)
         torch._foreach_copy_([self.tensors[name] for name in names], [tensors[name] for name in names])
-        described = {"step": step, "training": training, "sum": content_sum(self.content)}
+        described = f'{{"step": {step}, "sum": {content_sum(self.content)}, "training": {training}}}'
         temporary = self.marker.with_suffix(".tmp")
-        temporary.write_text(json.dumps(described))
+        temporary.write_text(described)
         temporary.replace(self.marker)
 
 
@@ -68,16 +76,17 @@ class Memory:
 
     folder: Path
     training: dict[str, Any]
-    """What a step means: snapshots of another training are passed over."""
+    """What a step means, as plain JSON values: snapshots of another training are passed over."""
 
     def __post_init__(self) -> None:
         self._slots: list[Slot] = []
+        self._told = json.dumps(self.training)  # once, for principal axes are many numbers
         self.newest: Snapshot | None = None
         """The newest snapshot that was taken or found."""
 
     def find(self) -> Snapshot | None:
         """The newest snapshot that another process has left and that is whole, if there is one."""
-        found = [known for index in range(SLOTS) if (known := self._verified(self._file(index))) is not None]
+        found = [known for file in files_in(self.folder) if (known := self._verified(file)) is not None]
         self.newest = max(found, key=lambda one: one.step, default=None)
         return self.newest
 
@@ -88,7 +97,7 @@ class Memory:
             OSError: there is no room.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._slots = [known_slot(file, tensors) or new_slot(file, tensors) for file in map(self._file, range(SLOTS))]
+        self._slots = [known_slot(file, tensors) or new_slot(file, tensors) for file in files_in(self.folder)]
 
     def keep(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Have a snapshot of the state that is gone on from, so that it does not depend on where it came from."""
@@ -105,19 +114,15 @@ class Memory:
         """
         spared = {busy, self.newest.file if self.newest else None}
         slot = next(one for one in self._slots if one.file not in spared)
-        slot.fill(tensors, step, self.training)
+        slot.fill(tensors, step, self._told)
         self.newest = Snapshot(step, slot.file)
         return self.newest
-
-    def _file(self, index: int) -> Path:
-        return self.folder / f"slot-{index}.safetensors"
 
     def _verified(self, file: Path) -> Snapshot | None:
         try:
             told = json.loads(file.with_suffix(".json").read_text())
-            content = mapped(file)[1]
-            whole = told["training"] == json.loads(json.dumps(self.training)) and told["sum"] == content_sum(content)
-            step = int(told["step"])
+            step, training = int(told["step"]), dict(told["training"])
+            whole = not changed(training, self.training) and told["sum"] == content_sum(mapped(file)[1])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -126,6 +131,21 @@ class Memory:
         if not whole:
             log.warning("passed over snapshot %s: it is damaged, or of another training", file)
         return Snapshot(step, file) if whole else None
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of the slots, whether they are there or not."""
+    return [folder / f"slot-{index}.safetensors" for index in range(SLOTS)]
+
+
+def told_in_memory(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The step of each snapshot that another process has left, and what a step of it means; content is not read."""
+    for file in files_in(folder):
+        try:
+            told = json.loads(file.with_suffix(".json").read_text())
+            yield int(told["step"]), dict(told["training"])
+        except (OSError, ValueError, KeyError, TypeError):  # whoever looks for it will warn of it
+            continue
 
 
 def known_slot(file: Path, tensors: Mapping[str, Tensor]) -> Slot | None:

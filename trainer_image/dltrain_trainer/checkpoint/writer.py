@@ -37,6 +37,8 @@ class Writer:
         self._done: queue.SimpleQueue[Written] = queue.SimpleQueue()
         self.failed = False
         """Whether the newest one could not be written."""
+        self.written: int | None = None
+        """The step of the newest one that is complete."""
 
     @property
     def busy(self) -> Path | None:
@@ -69,5 +71,5 @@ class Writer:
             self.failed = True
             log.warning("no checkpoint of step %d, will try again: %s", snapshot.step, error)
         else:
-            self.failed = False
+            self.failed, self.written = False, snapshot.step
             self._done.put(Written(snapshot.step, folder))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
+from typing import Any, Final
 
+from dltrain_trainer.checkpoint.fitted import PREPROCESSING
+from dltrain_trainer.data.statistics.identity import columns_of, inputs_of, targets_of
 from dltrain_trainer.run import Run
 
-ELSEWHERE = ("source", "format", "limit", "transforms")
-"""Data may be moved to another address; its size and the statistics of its transforms are looked at instead."""
+ELSEWHERE: Final = ("source", "format", "limit")
+"""Data may be moved to another address; what it is, and how much, is looked at instead."""
 
 
 def what_a_step_means(run: Run) -> dict[str, Any]:
@@ -17,13 +17,19 @@ def what_a_step_means(run: Run) -> dict[str, Any]:
     train, data = run.pipeline.train, run.pipeline.data.to_dict()
     return {
         "model": run.artifact.blueprint.to_dict(),
-        "preprocessing": digest(run.data.preprocessing.to_dict()),
-        "samples": len(run.data.dataset.train),
+        PREPROCESSING: run.data.preprocessing.to_dict(),
+        **what_fitting_follows_from(run),
+        "targets": targets_of(run.data.dataset.train),
         **{f"data.{name}": value for name, value in data.items() if name not in ELSEWHERE},
         **{f"train.{name}": value for name, value in train.model_dump(mode="json", by_alias=True).items()},
     }
 
 
-def digest(value: Any) -> str:
-    """A short name for a JSON value that may be long."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+def what_fitting_follows_from(run: Run) -> dict[str, Any]:
+    """What decides the preprocessing but for rounding: the data, and the job's transforms; as plain JSON values."""
+    dataset, rounded = run.data.dataset, bool(run.data.preprocessing.preparing)
+    return {
+        **inputs_of(dataset.train, rounded=rounded),
+        "columns": columns_of(dataset),
+        "data.transforms": run.pipeline.data.to_dict().get("transforms"),
+    }

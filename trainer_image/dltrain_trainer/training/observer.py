@@ -113,8 +113,10 @@ class TrainingObserver:
         return Epoch(epoch + 1, speed, {}, split)
 
     def settle(self) -> None:
-        """Let readers see the steps done so far on record: before a snapshot that says they are done."""
+        """Put the steps done so far on record: before a snapshot that says they are done, and outlives this process."""
         self._write()
+        if self.records is not None:
+            self.records.settle()
 
     def make_durable(self) -> None:
         """Put the steps done so far on record for good: before a checkpoint that says they are done."""

@@ -72,8 +72,14 @@ class Records:
             log.sync()
 
     def flush(self) -> None:
-        """Let readers see what was recorded."""
+        """Let readers see what was recorded of steps."""
         self.steps.flush()
+
+    def settle(self) -> None:
+        """Hand all that was recorded to the system, so that it outlives this process."""
+        self.events.flush()
+        for log in (self.steps, self.epochs):
+            log.flush()
 
     def deliver(self) -> None:
         """Let the storage take what was recorded, if it does in a while: at the end of a training that is complete."""
