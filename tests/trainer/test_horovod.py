@@ -45,6 +45,10 @@ def test_broadcasts_give_every_rank_what_the_first_has_in_any_memory_layout(foun
     assert [rank["broadcasts"] for rank in found] == [expected] * 2
 
 
+def test_what_is_too_long_for_one_message_is_broadcast_in_parts(found: list[dict[str, Any]]) -> None:
+    assert [rank["in parts"] for rank in found] == [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]] * 2
+
+
 def test_whole_numbers_are_summed_exactly_however_large(found: list[dict[str, Any]]) -> None:
     assert [rank["integers"] for rank in found] == [[3, 2**71, -1]] * 2
 

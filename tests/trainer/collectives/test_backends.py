@@ -51,6 +51,20 @@ def test_broadcasts_give_every_rank_what_the_first_has_in_any_memory_layout(foun
     assert [rank["broadcasts"] for rank in found] == [expected] * 2
 
 
+def test_broadcasts_take_every_type_that_a_buffer_may_have(found: Found) -> None:
+    expected = {
+        "torch.bool": "[True, False, True]",
+        "torch.bfloat16": "[1.0, 0.0, 2.0]",
+        "torch.int16": "[1, 0, 2]",
+        "torch.complex64": "[(1+0j), 0j, (2+0j)]",
+        "torch.complex128": "[(1+0j), 0j, (2+0j)]",
+        "scalar": "(1+0j)",
+        "conjugated": "[(1-1j), -0j, (2-2j)]",
+        "empty": "[]",
+    }
+    assert [rank["typed"] for rank in found] == [expected] * 2
+
+
 def test_small_numbers_are_exact_on_every_rank(found: Found) -> None:
     assert [(rank["integers"], rank["from first"]) for rank in found] == [([3, 2**71], 7)] * 2
 

@@ -116,6 +116,29 @@ def test_a_pass_in_which_no_rank_has_samples_leaves_the_statistics_as_they_are()
     assert largest_difference(states[0], expected) < 5e-5, "each pass with samples has one of each rank"
 
 
+def reshaped(communicator: Communicator, *, view: bool) -> list[float]:
+    """The losses of ranks one of which has no samples, of a model that does or does not take as many."""
+    model = {"name": "tests.trainer.zoo.functions:reshaped", "options": {"view": view}}
+    _, losses = trained(communicator, model, unequally, **SYNCHRONIZED)
+    return list(losses)
+
+
+def test_a_model_that_takes_a_share_without_samples_trains_with_one() -> None:
+    first, second, third = on_ranks(3, lambda communicator: reshaped(communicator, view=False))
+    assert first == second == third
+
+
+def test_a_model_that_takes_no_share_without_samples_says_what_to_change() -> None:
+    with pytest.raises(ModelError) as caught:
+        on_ranks(3, lambda communicator: reshaped(communicator, view=True))
+    assert str(caught.value) == (
+        "spec.pipeline.train.communication.syncBatchNorm: the model must take a share without samples, and cannot: "
+        "RuntimeError: cannot reshape tensor of 0 elements into shape [0, -1] because the unspecified dimension size "
+        "-1 can be any value and is ambiguous; choose a globalBatchSize of which every rank has a share in every "
+        "batch, the last of an epoch too, and in every pass of accumulation, or remove syncBatchNorm"
+    )
+
+
 # ---------------------------------------------------------------- coming and going
 class Twice(nn.Module):
     """A model that has one of its layers under two names."""
@@ -141,6 +164,18 @@ def test_a_model_keeps_its_tensors_and_their_names_and_gets_its_own_layers_back(
     assert [type(one) for one in model.modules()] == kinds
     assert {name: one.data_ptr() for name, one in model.state_dict().items()} == tensors
     assert (model.again.eps, model.again.momentum, model.again.training) == (0.1, 0.3, False)
+
+
+def test_a_layer_that_one_parent_has_twice_is_replaced_in_both_places_and_comes_back_to_both() -> None:
+    layer = nn.BatchNorm1d(4)
+    model = nn.Sequential(nn.Linear(4, 4), layer, nn.ReLU(), nn.Linear(4, 4), layer)
+    names = list(model.state_dict())
+    synchronize_batch_norms(model, ALONE)
+    assert [type(one).__name__ for one in model] == ["Linear", "SyncBatchNorm", "ReLU", "Linear", "SyncBatchNorm"]
+    assert model[1] is model[4]
+    assert list(model.state_dict()) == names
+    restore_batch_norms(model)
+    assert model[1] is model[4] is layer
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.distributed.bucket import Bucket, grouped
 from dltrain_trainer.distributed.communicator import Wait
 from dltrain_trainer.distributed.gradients import Gradients
 from dltrain_trainer.distributed.single import SingleCommunicator
+from dltrain_trainer.errors import FinalError
+from dltrain_trainer.models.shapes import ModelError
 from dltrain_trainer.models.zoo import lay_out
 from tests.trainer.group import on_ranks
 
@@ -200,3 +203,70 @@ def test_what_was_cut_out_of_a_larger_tensor_has_a_gradient_of_its_own() -> None
 def test_parameters_are_grouped_in_the_models_order(elements: int, expected: Any) -> None:
     groups = grouped([nn.Parameter(torch.zeros(size)) for size in (15, 5, 25, 5)], elements)
     assert [[one.numel() for one in group] for group in groups] == expected
+
+
+@pytest.mark.parametrize(
+    ("types", "named"),
+    [
+        pytest.param([torch.complex64, torch.complex64], "complex64", id="complex"),
+        pytest.param([torch.float32, torch.bfloat16], "bfloat16, float32", id="mixed"),
+    ],
+)
+def test_parameters_that_cannot_share_a_buffer_are_refused_at_once(types: list[torch.dtype], named: str) -> None:
+    parameters = [nn.Parameter(torch.ones(3, dtype=each)) for each in types]
+    with pytest.raises(ModelError) as caught:
+        Gradients(parameters, SingleCommunicator())
+    assert str(caught.value) == (
+        f"spec.pipeline.model: parameters that are trained must all be of one real type, not {named}; "
+        "build them as float32, for precision decides what is computed in less"
+    )
+
+
+# ---------------------------------------------------------------- activation checkpointing
+class Recomputed(nn.Module):
+    """A model that runs one block three times, each a segment of activation checkpointing."""
+
+    def __init__(self, *, reentrant: bool) -> None:
+        super().__init__()
+        self.first, *_, self.block, self.last = network()
+        self.reentrant = reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for _ in range(3):
+            x = checkpoint(self.block, x, use_reentrant=self.reentrant)
+        return self.last(x)
+
+
+def recomputed(size: int, *, reentrant: bool, passes: int = 1) -> list[list[Tensor]]:
+    """The gradients that each rank has, of as many passes over its part of the batch."""
+
+    def of_rank(communicator: Communicator) -> list[Tensor]:
+        model = Recomputed(reentrant=reentrant)
+        gradients = Gradients(model.parameters(), communicator, bucket_mebibytes=1e-9)
+        gradients.reset(passes)
+        share = BATCH[6 * communicator.rank // size : 6 * (communicator.rank + 1) // size]
+        loss = torch.stack([backward(model, part) for part in share.chunk(passes)]).sum()
+        gradients.finish(loss)
+        return gradient_of(model)
+
+    return on_ranks(size, of_rank) if size > 1 else [of_rank(SingleCommunicator())]
+
+
+@pytest.mark.parametrize(("size", "reentrant"), [(2, False), (1, True)])
+def test_a_block_that_is_checkpointed_several_times_has_the_whole_gradient(size: int, reentrant: bool) -> None:
+    model = Recomputed(reentrant=False)
+    backward(model, BATCH)
+    expected = gradient_of(model)
+    for found in recomputed(size, reentrant=reentrant):
+        assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_gradients_that_change_after_they_were_sent_are_an_error(passes: int) -> None:
+    with pytest.raises(FinalError) as caught:
+        recomputed(2, reentrant=True, passes=passes)
+    assert str(caught.value).partition(" gets ")[2] == (
+        "its gradient in several parts, as those do that segments of reentrant activation checkpointing share: "
+        "give torch.utils.checkpoint use_reentrant=False"
+    )

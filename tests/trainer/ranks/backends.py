@@ -71,6 +71,21 @@ def broadcasts(communicator: Communicator) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
+def typed(communicator: Communicator) -> dict[str, str]:
+    """Tensors of types that a user's model may have and not every backend knows, after a broadcast of the first's."""
+    own = torch.tensor([1.0, 0.0, 2.0]) if communicator.rank == 0 else torch.zeros(3)
+    kinds = (torch.bool, torch.bfloat16, torch.int16, torch.complex64, torch.complex128)
+    tensors = {
+        **{str(kind): own.to(kind) for kind in kinds},
+        "scalar": own[0].to(torch.complex64),
+        "conjugated": (own * (1 + 1j)).conj(),
+        "empty": own[:0].bool(),
+    }
+    for name, tensor in tensors.items():
+        communicator.broadcast(tensor, name)
+    return {name: str(tensor.tolist()) for name, tensor in tensors.items()}
+
+
 def main(folder: str, backend: str) -> None:
     """Use everything, and leave."""
     torch.set_num_threads(1)
@@ -80,6 +95,7 @@ def main(folder: str, backend: str) -> None:
         "place": [communicator.rank, communicator.size, communicator.local_rank],
         "sums": sums(communicator, backend),
         "broadcasts": broadcasts(communicator),
+        "typed": typed(communicator),
         "integers": communicator.sum_integers([communicator.rank + 1, 2**70]),
         "from first": communicator.from_first(7 - communicator.rank),
         "swapped": communicator.swap(np.full(3, communicator.rank, np.uint8), 1 - communicator.rank).tolist(),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from dltrain_trainer.distributed import Communicator, connect
+from dltrain_trainer.distributed.horovod import HorovodCommunicator
 from tests.trainer.mpi import tell
 
 
@@ -38,6 +39,15 @@ def broadcasts(communicator: Communicator) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
+def in_parts(communicator: Communicator) -> list[float]:
+    """A broadcast of more bytes than one message may have."""
+    assert isinstance(communicator, HorovodCommunicator)
+    communicator.largest = 16
+    tensor = torch.arange(9.0) + 100 * communicator.rank
+    communicator.broadcast(tensor, "in parts")
+    return tensor.tolist()
+
+
 def main(folder: str) -> None:
     """Use everything, leave, and see what is left."""
     communicator = connect()
@@ -46,6 +56,7 @@ def main(folder: str) -> None:
         "place": [rank, communicator.size, communicator.local_rank],
         "sums": sums(communicator),
         "broadcasts": broadcasts(communicator),
+        "in parts": in_parts(communicator),
         "integers": communicator.sum_integers([rank + 1, 2**70, -rank]),
         "from first": communicator.from_first(7 - rank),
         "exchanged": communicator.exchange([f"{rank} to {other}" for other in range(communicator.size)]),

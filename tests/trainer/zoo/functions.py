@@ -28,6 +28,28 @@ def of_others(shape: tuple[int, ...], outputs: int) -> nn.Module:
     return nn.Linear(99, outputs)
 
 
+class Reshaped(nn.Module):
+    """A convolution, whose result is made rows of."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, *, view: bool) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(shape[0], 4, 3, padding=1)
+        self.last = nn.Linear(4 * shape[1] * shape[2], outputs)
+        self.view = view
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        return self.last(x.view(len(x), -1) if self.view else x.flatten(1))
+
+
+def reshaped(shape: tuple[int, ...], outputs: int, *, view: bool) -> nn.Module:
+    return Reshaped(shape, outputs, view=view)
+
+
+def lazy(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(outputs))
+
+
 class Pair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dltrain.api.model import FAMILY_PATTERNS, NAMED_MODELS
-from dltrain_trainer.models.zoo import FAMILIES, NAMED, build
+from dltrain_trainer.models.zoo import FAMILIES, NAMED, build, lay_out
 from tests.trainer.zoo.cases import CASES, IMAGE, OUTPUTS, build_case, model_of, samples
 
 every_model = pytest.mark.parametrize("case", CASES)
@@ -101,6 +103,30 @@ def test_convolutions_have_their_channels_last_where_asked_for_and_safe(
     width: int, channels_last: bool, found: str
 ) -> None:
     assert layouts(width, channels_last=channels_last) == {found}
+
+
+def layout_of(model: nn.Module) -> str:
+    """The layout of a model's first convolution."""
+    weight = next(one.weight for one in model.modules() if isinstance(one, nn.Conv2d))
+    return "last" if weight.is_contiguous(memory_format=torch.channels_last) else "first"
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "found"),
+    [
+        pytest.param("reshaped", {"view": True}, "first", id="it views what a convolution returns"),
+        pytest.param("reshaped", {"view": False}, "last", id="it flattens it"),
+        pytest.param("lazy", {}, "last", id="its sizes follow from the first batch"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+def test_a_users_model_has_its_channels_last_unless_it_fails_so(function: str, options: Any, found: str) -> None:
+    model = build(model_of(f"tests.trainer.zoo.functions:{function}", options=options), IMAGE, OUTPUTS)
+    again = copy.deepcopy(model)
+    lay_out(again, channels_last=True)  # as compression does with what it has changed
+    assert [layout_of(one) for one in (model, again)] == [found, found]
+    batch = torch.rand(4, *IMAGE)
+    assert torch.equal(again(batch), model(batch))
 
 
 @pytest.mark.parametrize("case", ["linear", "mlp", "cnn", "lstm", "resnet18"])

@@ -210,6 +210,6 @@ def restore_batch_norms(model: nn.Module) -> None:
 def replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     """Put a layer in the place of another, wherever the model has it."""
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # noqa: SLF001 - named_children leaves second names out
             if child is old:
                 setattr(parent, name, new)

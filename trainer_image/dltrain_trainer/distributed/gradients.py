@@ -10,7 +10,8 @@ need it (section 3.2.3 there).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from dltrain_trainer.distributed.bucket import Bucket, grouped
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.distributed.compression import UNCOMPRESSED, Compressor, Run, finish_all
+from dltrain_trainer.errors import FinalError
+from dltrain_trainer.models.shapes import ModelError
 
 ELEMENTS_PER_MEBIBYTE: Final = 2**20 // 4
 
@@ -44,8 +47,12 @@ class Gradients:
             communicator: the other ranks.
             compressor: how gradients travel; as they are by default.
             bucket_mebibytes: what a bucket holds at least, but for the last.
+
+        Raises:
+            ModelError: they are not of one real type.
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
+        check_types(trained)
         groups = grouped(trained, max(1, int(bucket_mebibytes * ELEMENTS_PER_MEBIBYTE)))
         self._buckets = [Bucket(index, group, extra=2 * int(index == 0)) for index, group in enumerate(groups)]
         self._communicator = communicator
@@ -58,6 +65,9 @@ class Gradients:
         self.on_wait: Callable[[], None] = lambda: None
         """Called in every step when this rank has done its part, and waits for the others."""
         self.compression = compressor(self._buckets)
+        self._sends = communicator.size > 1 or compressor is not UNCOMPRESSED
+        self._passes = 1
+        self._times: Counter[int] = Counter()
         self._waiting: list[int] = []
         self._runs: list[Run] = []
         self._hooks = [
@@ -87,6 +97,8 @@ class Gradients:
         """
         for bucket in self._buckets:
             bucket.flat.zero_()
+        self._passes = passes
+        self._times.clear()
         self._waiting = [len(bucket.parameters) * passes for bucket in self._buckets]
         self._runs = []
 
@@ -111,8 +123,18 @@ class Gradients:
         total, self.wishes = first.extra.clone().unbind()
         return total
 
-    def _filled(self, index: int, _parameter: Tensor) -> None:
-        """A gradient has its value of a pass; start what is complete, but for the bucket that waits for the loss."""
+    def _filled(self, index: int, parameter: Tensor) -> None:
+        """A gradient has its value of a pass; start what is complete, but for the bucket that waits for the loss.
+
+        Raises:
+            FinalError: it had them all before, so that its bucket may be on its way already.
+        """
+        self._times[id(parameter)] += 1
+        if self._sends and self._times[id(parameter)] > self._passes:
+            raise FinalError(
+                f"a parameter of shape {tuple(parameter.shape)} gets its gradient in several parts, as those do that "
+                "segments of reentrant activation checkpointing share: give torch.utils.checkpoint use_reentrant=False"
+            )
         self._waiting[index] -= 1
         while (following := len(self._buckets) - len(self._runs) - 1) > 0 and not self._waiting[following]:
             self._start_next()
@@ -120,3 +142,17 @@ class Gradients:
     def _start_next(self) -> None:
         bucket = self._buckets[len(self._buckets) - len(self._runs) - 1]
         self._runs.append(self.compression.start(bucket, self._communicator))
+
+
+def check_types(parameters: Sequence[nn.Parameter]) -> None:
+    """See that gradients can be slices of one buffer, which holds the loss, too.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    types = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
+    if len(types) > 1 or any(parameter.is_complex() for parameter in parameters):
+        raise ModelError(
+            f"spec.pipeline.model: parameters that are trained must all be of one real type, not {', '.join(types)}; "
+            "build them as float32, for precision decides what is computed in less"
+        )

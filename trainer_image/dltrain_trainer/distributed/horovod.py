@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import horovod.torch as hvd
+import torch
 from torch import Tensor
 
 from dltrain_trainer.distributed.communicator import Wait
@@ -12,6 +13,9 @@ from dltrain_trainer.distributed.order import in_order
 
 class HorovodCommunicator(MpiRanks):
     """The communicator of ranks that mpirun has started."""
+
+    largest = 2**30
+    """Bytes of one broadcast at most: Horovod has MPI count them with 31 bits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +30,8 @@ class HorovodCommunicator(MpiRanks):
     def broadcast(self, tensor: Tensor, name: str, root: int = 0) -> None:
         """Replace a tensor by that of one rank, in place."""
         with in_order(tensor) as flat:
-            hvd.broadcast_(flat, root_rank=root, name=name)
+            for number, part in enumerate(torch.split(flat, self.largest)):
+                hvd.broadcast_(part, root_rank=root, name=f"{name}.{number}")
 
     def close(self) -> None:
         """Leave Horovod, then let mpi4py end MPI at exit."""

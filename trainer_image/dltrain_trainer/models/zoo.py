@@ -12,8 +12,9 @@ from dltrain_trainer.models.convolutional import cnn
 from dltrain_trainer.models.dense import linear, mlp
 from dltrain_trainer.models.recurrent import lstm
 from dltrain_trainer.models.residual import resnet
-from dltrain_trainer.models.shapes import Builder, Shape
+from dltrain_trainer.models.shapes import Builder, ModelError, Shape
 from dltrain_trainer.models.timm import timm_model
+from dltrain_trainer.models.trial import output_of
 from dltrain_trainer.models.user import user_model
 
 NAMED: Final[dict[str, Builder]] = {
@@ -28,6 +29,8 @@ FAMILIES: Final[dict[str, Builder]] = {"timm": timm_model, "user": user_model}
 """Models whose name says where they come from."""
 VECTOR: Final = 16
 """fp32 values that the widest vector register of a CPU holds."""
+CHANNELS_FIRST: Final = "_dltrain_channels_first"
+"""An attribute of models that fail with their channels last; copies of the model have it, too."""
 
 
 def build(model: Model, shape: Shape, outputs: int, seed: int = 0, *, channels_last: bool = True) -> nn.Module:
@@ -51,7 +54,27 @@ def build(model: Model, shape: Shape, outputs: int, seed: int = 0, *, channels_l
         torch.default_generator.manual_seed(seed)
         built = builder(shape, outputs, model)
     lay_out(built, channels_last=channels_last)
+    if model.name not in NAMED and channels_last and not runs(built, model.name, shape):
+        setattr(built, CHANNELS_FIRST, True)
+        lay_out(built, channels_last=False)
     return built.train()
+
+
+def runs(model: nn.Module, name: str, shape: Shape) -> bool:
+    """Whether a model that others have written takes samples in the memory layout that it has now.
+
+    Its builder has tried it with channels first; but `x.view(len(x), -1)` after a convolution fails with channels last.
+
+    Args:
+        model: on the CPU; left as it was.
+        name: the model's.
+        shape: of a sample.
+    """
+    try:
+        output_of(model, name, shape)
+    except ModelError:
+        return False
+    return True
 
 
 def lay_out(model: nn.Module, *, channels_last: bool) -> None:
@@ -59,14 +82,14 @@ def lay_out(model: nn.Module, *, channels_last: bool) -> None:
 
     What is cut out of a larger tensor would have gradients that overlap, for these are slices of one buffer.
 
-    A model with a convolution that is unsafe so keeps its channels first in any case.
+    A model with a convolution that is unsafe so, or which was found to fail so, keeps its channels first in any case.
 
     Args:
         model: built here, or changed since.
         channels_last: what is asked for.
     """
     layout = torch.contiguous_format
-    if channels_last and not any(is_unsafe(module) for module in model.modules()):
+    if channels_last and not any(is_unsafe(module) or hasattr(module, CHANNELS_FIRST) for module in model.modules()):
         layout = torch.channels_last
     for parameter in model.parameters():
         if parameter.ndim == 4:
