@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Final
 
 from dltrain.api.channel import GroupStatus
@@ -55,6 +57,7 @@ def run_local(
 
     Raises:
         MissingSoftwareError: the trainer is not installed here.
+        BaseException: the first one that on_status or on_line has raised; it ends the run as a KeyboardInterrupt does.
     """
     check_installed(job)
     output.mkdir(parents=True, exist_ok=True)
@@ -69,10 +72,16 @@ def run_local(
         job_file.write_text(job.model_dump_json(by_alias=True, exclude_none=True, exclude={"status"}))
         with agent(job_file, output.resolve(), workspace or Path.cwd()) as (process, statuses):
             assert process.stdout is not None
-            readers = [reader(statuses, note), reader(process.stdout, on_line)]
+            outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
+            readers = [reader(statuses, note, outcomes.put), reader(process.stdout, on_line, outcomes.put)]
+            error = outcomes.get() or outcomes.get()  # one of each reader; the first error does not wait for the other
+            if error is not None:
+                end(process)
             code = process.wait()
             for thread in readers:
                 thread.join()
+    if error is not None:
+        raise error
     return LocalResult(code == 0, states[0], output)
 
 
@@ -127,12 +136,27 @@ def end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def reader(stream: IO[str], take: Callable[[str], None]) -> threading.Thread:
-    """A running thread that hands over each line of a stream."""
+def reader(
+    stream: IO[str], take: Callable[[str], None], tell: Callable[[BaseException | None], None]
+) -> threading.Thread:
+    """A running thread that reads a stream to its end, whatever happens.
+
+    Args:
+        stream: what to read; while nobody does, who writes to it stands still.
+        take: gets each line, until it raises an error.
+        tell: gets that error at once; None at the end if there was none.
+    """
 
     def work() -> None:
-        for line in stream:
-            take(line.rstrip("\n"))
+        error: BaseException | None = None
+        try:
+            for line in stream:
+                take(line.rstrip("\n"))
+        except BaseException as caught:  # noqa: BLE001 - the caller's thread raises it
+            error = caught
+        tell(error)
+        with suppress(ValueError):  # closed meanwhile, after Ctrl-C
+            deque(stream, maxlen=0)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -7,6 +7,7 @@ from html import escape
 
 from dltrain.api.job import DLTrainJob
 from dltrain.api.status import CompressionRow, Results
+from dltrain.formatting import metric_text, metrics_line
 from dltrain.resolution import resolved
 
 
@@ -20,7 +21,7 @@ def job_html(job: DLTrainJob) -> str:
         ("Phase", status.phase or "not submitted"),
         ("Progress", f"{progress.stage} {progress.summary}".strip() if progress else ""),
         ("Loss", f"{progress.loss:.4g}" if progress and progress.loss is not None else ""),
-        ("Results", ", ".join(f"{name} {value:.4f}" for name, value in results.metrics.items()) if results else ""),
+        ("Results", metrics_line(results.metrics) if results else ""),
         ("Failure", f"{failure.reason}: {failure.message}" if failure else ""),
     ]
     return pairs_html(rows) + (compression_html(results.compression) if results else "")
@@ -28,7 +29,7 @@ def job_html(job: DLTrainJob) -> str:
 
 def results_html(results: Results) -> str:
     """Metrics and where the artefacts are; the steps of a compression below them."""
-    metrics = [(name, f"{value:.4f}") for name, value in results.metrics.items()]
+    metrics = [(name, metric_text(value)) for name, value in results.metrics.items()]
     return pairs_html([*metrics, ("artefacts", results.artifacts or "")]) + compression_html(results.compression)
 
 
@@ -50,7 +51,7 @@ def compression_html(steps: Sequence[CompressionRow]) -> str:
 
 def step_cells(step: CompressionRow, metrics: Sequence[str]) -> str:
     """The cells of one step."""
-    values = [f"{step.metrics[name]:.4f}" if name in step.metrics else "" for name in metrics]
+    values = [metric_text(step.metrics[name]) if name in step.metrics else "" for name in metrics]
     size = "" if step.file_bytes is None else f"{step.file_bytes:,}"
     speed = "" if step.speedup is None else f"{step.speedup:.2f}x"
     cells = (step.step, step.outcome, *values, size, speed, "; ".join(step.reasons))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,17 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> DLTrainJob:
 def put(document: Any, location: Location, value: Any, path: str) -> None:
     """Set a value inside nested mappings and lists, making mappings on the way.
 
+    The document itself is changed; what is inside of it is copied on the way, for YAML's aliases are one object that
+    other places share.
+
     Raises:
         SpecError: the path leads through something that is neither.
     """
     *way, last = location
     try:
         for step in way:
-            if isinstance(document, dict) and document.get(step) is None:
-                document[step] = {}
+            absent = isinstance(document, dict) and document.get(step) is None
+            document[step] = {} if absent else copy(document[step])
             document = document[step]
         document[last] = value
     except (TypeError, IndexError, KeyError) as error:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Final
 
-from dltrain.api.document import dump
+import yaml
+
+from dltrain.api.data import TABLES
+from dltrain.api.document import JobDumper, dump
+from dltrain.errors import Problem, SpecError
+
+FORMATS: Final = {".csv": "csv", ".parquet": "parquet", ".npz": "npz"}
+"""The end of an address -> the format of what is there."""
+NAMED_ROWS: Final = ("breast-cancer", "diabetes", "sunspots", "wine")
+"""The named sets that have no images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +28,35 @@ class Wishes:
 
     name: str = "my-job"
     data: str = "fashion-mnist"
-    model: str = "cnn"
+    format: str = ""
+    """Of what is at an address; by its end if empty."""
+    target: str = ""
+    """The columns of a table to predict, with commas between them."""
+    model: str = ""
+    """One that takes the data if empty."""
     workers: int = 1
     gpus: int = 0
     epochs: int = 2
     claim: str = ""
     """The volume claim for checkpoints and the model; none if empty."""
     command: str = ""
-    """A program of one's own instead of the pipeline."""
+    """A program of one's own instead of the pipeline, as a shell's line without a shell's syntax."""
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the data is no named set."""
+        return "://" in self.data
+
+    @property
+    def has_table(self) -> bool:
+        """Whether the data has rows of named columns."""
+        return self.format in TABLES
 
 
 HEAD: Final = """\
-# A job of dltrain. Try it here:       dltrain run FILE
-# check it:                            dltrain validate FILE
-# train on the cluster:                dltrain submit FILE --wait --follow
+# A job of dltrain. Try it here:       dltrain run {file}
+# check it:                            dltrain validate {file}
+# train on the cluster:                dltrain submit {file} --wait --follow
 # Every field: docs/reference/job.md
 apiVersion: dltrain.io/v1alpha1
 kind: DLTrainJob
@@ -51,9 +78,8 @@ PIPELINE: Final = """\
   pipeline:
     data:
       source: {data}       # a named set, or file://, pvc://, s3:// (docs/data.md)
-      transforms: [{{normalize: {{}}}}]  # become part of the exported model
-      # augment: [{{flip: {{}}}}, {{randomCrop: {{padding: 4}}}}]
-    model:
+{details}      transforms: [{{normalize: {{}}}}]  # become part of the exported model
+{hint}    model:
       name: {model}                   # `dltrain models` lists them with their cost
     train:
       epochs: {epochs}
@@ -61,8 +87,21 @@ PIPELINE: Final = """\
       optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
       # schedule: {{name: cosine, warmupEpochs: 1}}
 """
+FORMAT: Final = """\
+      format: {format}
+"""
+TARGET: Final = """\
+      target: [{target}]              # the columns to predict
+"""
+OF_TABLES: Final = """\
+      # task: regression            # of numbers, with `loss: mse` below; without it, classification
+      # columns: [a, b]             # to learn from; without it, all others
+"""
+OF_IMAGES: Final = """\
+      # augment: [{flip: {}}, {randomCrop: {padding: 4}}]
+"""
 COMMAND: Final = """\
-  command: {command}   # every rank runs it; dltrain.report(step=..., total=..., loss=...) shows how far it is
+  command: [{command}]   # every rank runs it; dltrain.report(step=..., total=..., loss=...) shows how far it is
 """
 STORAGE: Final = """\
   storage:
@@ -79,17 +118,64 @@ TAIL: Final = """\
 """
 
 
-def starter(wishes: Wishes) -> str:
-    """The text of a job file."""
+def starter(wishes: Wishes, file: str = "job.yaml") -> str:
+    """The text of a job file.
+
+    Args:
+        wishes: what it shall be.
+        file: where it will be.
+
+    Raises:
+        SpecError: the command cannot be divided into words.
+    """
     resources = GPUS.format(gpus=wishes.gpus) if wishes.gpus else CPUS
-    head = HEAD.format(name=word(wishes.name), workers=wishes.workers, resources=resources)
-    work = PIPELINE.format(data=word(wishes.data), model=word(wishes.model), epochs=wishes.epochs)
-    if wishes.command:
-        words = ", ".join(word(each) for each in wishes.command.split())
-        work = COMMAND.format(command=f"[{words}]")
+    head = HEAD.format(file=shlex.quote(file), name=word(wishes.name), workers=wishes.workers, resources=resources)
+    work = COMMAND.format(command=words(command_of(wishes))) if wishes.command else pipeline(completed(wishes))
     return head + work + (STORAGE.format(claim=word(wishes.claim)) if wishes.claim else NO_STORAGE) + TAIL
+
+
+def completed(wishes: Wishes) -> Wishes:
+    """The wishes with what follows from the data unless it is wished: its format, and a model that takes it."""
+    guessed = FORMATS.get(PurePosixPath(wishes.data).suffix.lower(), "") if wishes.has_address else ""
+    known = replace(wishes, format=wishes.format or guessed)
+    fitting = "mlp" if known.has_table or known.data in NAMED_ROWS else "cnn"
+    return replace(known, model=wishes.model or fitting)
+
+
+def pipeline(wishes: Wishes) -> str:
+    """The part of a job file that has dltrain's own pipeline."""
+    details = FORMAT.format(format=word(wishes.format)) if wishes.format else ""
+    if wishes.target:
+        details += TARGET.format(target=words([each.strip() for each in wishes.target.split(",")]))
+    hint = OF_TABLES if wishes.has_table else OF_IMAGES
+    return PIPELINE.format(
+        data=word(wishes.data), details=details, hint=hint, model=word(wishes.model), epochs=wishes.epochs
+    )
+
+
+def command_of(wishes: Wishes) -> list[str]:
+    """The words of the command, divided as a shell does it.
+
+    Raises:
+        SpecError: a quote is not closed, or a backslash has nothing behind it.
+    """
+    try:
+        return shlex.split(wishes.command)
+    except ValueError as error:
+        rule = f"is no line that a shell understands: {error}"
+        raise SpecError(
+            [Problem("spec.command", rule, wishes.command[:60], "correct quotes and backslashes")]
+        ) from error
+
+
+def words(found: Sequence[str]) -> str:
+    """Words as a list of YAML has them."""
+    return ", ".join(word(each) for each in found)
 
 
 def word(text: str) -> str:
     """A word as YAML has it, in quotes where it would be read as something else."""
-    return text if re.fullmatch(r"[A-Za-z/][\w./:-]*", text) and dump(text).split()[0] == text else json.dumps(text)
+    if re.fullmatch(r"[A-Za-z/][\w./:-]*", text) and dump(text).split()[0] == text:
+        return text
+    quoted: str = yaml.dump(text, Dumper=JobDumper, default_style='"', allow_unicode=True, width=math.inf)
+    return quoted.rstrip("\n")

@@ -16,6 +16,7 @@ from dltrain.api.parse import parse_job
 from dltrain.api.status import Results
 from dltrain.api.wording import location_of
 from dltrain.errors import DLTrainError, JobFailedError, Problem, SpecError, WaitTimeoutError
+from dltrain.formatting import metric_text
 from dltrain.overrides import put
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class SweepResult:
 
     def _row(self, trial: Trial, paths: Sequence[str]) -> tuple[str, ...]:
         value = trial.value(self.metric)
-        shown = trial.error or "not measured" if value is None else f"{value:.4f}"
+        shown = trial.error or "not measured" if value is None else metric_text(value)
         return (trial.name, *(short(trial.point.get(path, "")) for path in paths), shown)
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ def test_a_job_is_written_submitted_followed_and_looked_at(space: Space, tmp_pat
         assert found.returncode == 0, f"{words}: {found.stdout[-3000:]}{found.stderr[-3000:]}"
         return found.stdout
 
-    options = ["--name", "first", "--command", "python3 -c print('trained')", "--workers", "2", "--yes"]
+    options = ["--name", "first", "--command", "python3 -c \"print('trained')\"", "--workers", "2", "--yes"]
     dltrain("init", "job.yaml", *options)
     small = ["--set", "spec.workers.resources.limits={cpu: 500m, memory: 512Mi}"]
     followed = dltrain("submit", "job.yaml", "--follow", "--timeout", "120", *small, *where)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.sdk.builders import HEAD
 from tests.sdk.data_strategies import DATA
 from tests.sdk.fields import NAMES, TEXT, merged, some
-from tests.sdk.train_strategies import EVALUATIONS, GROWTH, MODELS, OF_ANY_SIZE, trainings
+from tests.sdk.train_strategies import EVALUATIONS, MODELS, OF_ANY_SIZE, growing, trainings
 
 PROGRAMS: Final = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20)
 AMOUNTS: Final = st.one_of(
@@ -83,7 +83,7 @@ def pipelines(backend: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(
         st.fixed_dictionaries({"data": DATA, "model": MODELS}, optional={"train": trainings(backend), **STAGES}),
         st.fixed_dictionaries(
-            {"data": DATA, "model": OF_ANY_SIZE, "train": merged(trainings(backend), some(progressiveResizing=GROWTH))},
+            {"data": DATA, "model": OF_ANY_SIZE, "train": merged(trainings(backend), growing())},
             optional=STAGES,
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def commands(text: str, program: str) -> Iterator[list[str]]:
     for line in [*spans(text), *lines]:
         for call in re.split(r"&&|;|\|", line.split(" #")[0]):
             if call.strip().startswith(f"{program} "):
-                yield call.split()[len(program.split()) :]
+                yield shlex.split(call)[len(program.split()) :]
 
 
 def everywhere(find: Any) -> list[tuple[str, str]]:

@@ -1,15 +1,17 @@
 """`dltrain init`: a commented job file, by options or by asking."""
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dltrain.api.parse import parse_job_file
-from dltrain.starter import Wishes
+from dltrain.starter import Wishes, completed
 from tests.sdk.command_line import CommandLine
 
 Answer = Callable[..., None]
@@ -42,10 +44,120 @@ def test_init_writes_a_valid_commented_job(dltrain: CommandLine, tmp_path: Path)
     assert parse_job_file(file).name == "my-job"
 
 
-def test_init_for_a_program_of_ones_own(dltrain: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        pytest.param("python3 train.py --lr 0.1 a:b", ("python3", "train.py", "--lr", "0.1", "a:b"), id="words"),
+        pytest.param(
+            "python3 -c \"print('a  b', 1)\" 'it is'", ("python3", "-c", "print('a  b', 1)", "it is"), id="quotes"
+        ),
+        pytest.param(r"cat my\ file FILE", ("cat", "my file", "FILE"), id="the word FILE"),
+        pytest.param(
+            "echo '\U0001f600 \u00e9' '' {a} '#'", ("echo", "\U0001f600 \u00e9", "", "{a}", "#"), id="letters"
+        ),
+        pytest.param(f"echo '{'long ' * 40}'", ("echo", "long " * 40), id="a long word"),
+    ],
+)
+def test_a_command_is_divided_as_a_shell_does_it(
+    dltrain: CommandLine, tmp_path: Path, command: str, words: tuple[str, ...]
+) -> None:
     file = tmp_path / "job.yaml"
-    assert dltrain("init", str(file), "--command", "python3 train.py --lr 0.1 a:b", "--yes").code == 0
-    assert parse_job_file(file).spec.command == ("python3", "train.py", "--lr", "0.1", "a:b")
+    assert dltrain("init", str(file), "--command", command, "--yes").err == ""
+    assert parse_job_file(file).spec.command == words
+
+
+def test_a_command_that_cannot_be_divided_is_one_error(dltrain: CommandLine, tmp_path: Path) -> None:
+    done = dltrain("init", str(tmp_path / "job.yaml"), "--command", "python3 -c 'print(1)", "--yes")
+    assert (done.code, done.out, (tmp_path / "job.yaml").exists()) == (2, "", False)
+    assert done.err == (
+        "dltrain: spec.command: is no line that a shell understands: No closing quotation (got python3 -c 'print(1)); "
+        "correct quotes and backslashes\n"
+    )
+
+
+def test_the_file_is_named_in_the_commands_at_its_head(dltrain: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "FILE of mine.yaml"
+    assert dltrain("init", str(file), "--command", "cat FILE", "--yes").code == 0
+    assert [line.partition(":")[2].strip() for line in file.read_text().splitlines()[:3]] == [
+        f"dltrain run '{file}'",
+        f"dltrain validate '{file}'",
+        f"dltrain submit '{file}' --wait --follow",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "model"),
+    [
+        pytest.param(
+            ("--data", "file:///data/rows.csv", "--target", "price"),
+            {"source": "file:///data/rows.csv", "format": "csv", "target": ["price"]},
+            "mlp",
+            id="csv",
+        ),
+        pytest.param(
+            ("--data", "s3://sets/2026/Rows.PARQUET", "--target", "low, high price"),
+            {"source": "s3://sets/2026/Rows.PARQUET", "format": "parquet", "target": ["low", "high price"]},
+            "mlp",
+            id="parquet",
+        ),
+        pytest.param(
+            ("--data", "pvc://claim/FILE.npz"), {"source": "pvc://claim/FILE.npz", "format": "npz"}, "cnn", id="npz"
+        ),
+        pytest.param(
+            ("--data", "file:///flowers", "--format", "image-folder", "--model", "resnet18"),
+            {"source": "file:///flowers", "format": "image-folder"},
+            "resnet18",
+            id="a folder",
+        ),
+        pytest.param(
+            ("--data", "file:///rows", "--format", "csv", "--target", "y"),
+            {"source": "file:///rows", "format": "csv", "target": ["y"]},
+            "mlp",
+            id="an end that says nothing",
+        ),
+        pytest.param(("--data", "wine"), {"source": "wine"}, "mlp", id="a named table"),
+    ],
+)
+def test_init_for_data_of_ones_own(
+    dltrain: CommandLine, tmp_path: Path, options: tuple[str, ...], data: dict[str, Any], model: str
+) -> None:
+    file = tmp_path / "job.yaml"
+    assert dltrain("init", str(file), *options, "--yes").err == ""
+    made = parse_job_file(file).to_manifest()["spec"]["pipeline"]
+    assert (made["data"], made["model"]) == ({**data, "transforms": [{"normalize": {}}]}, {"name": model})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(
+            ("--data", "file:///flowers"),
+            "format: must be given exactly when source is an address (got source file:///flowers)",
+            id="no format",
+        ),
+        pytest.param(
+            ("--data", "file:///rows.csv"),
+            "target: must be given exactly when format is csv or parquet (got format csv)",
+            id="no target",
+        ),
+        pytest.param(
+            ("--data", "digits", "--format", "npz"),
+            "format: must be given exactly when source is an address (got source digits)",
+            id="a format of a named set",
+        ),
+        pytest.param(
+            ("--data", "file:///x.npz", "--target", "y"),
+            "target: must be given exactly when format is csv or parquet (got format npz)",
+            id="a target of no table",
+        ),
+    ],
+)
+def test_what_is_missing_of_the_data_or_too_much_is_told(
+    dltrain: CommandLine, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = dltrain("init", str(tmp_path / "job.yaml"), *options, "--yes")
+    assert (done.code, (tmp_path / "job.yaml").exists()) == (2, False)
+    assert done.err.startswith(f"dltrain: spec.pipeline.data.{said}; ")
 
 
 def test_init_refuses_what_makes_no_job(dltrain: CommandLine, tmp_path: Path) -> None:
@@ -85,8 +197,65 @@ def test_who_has_a_program_is_not_asked_for_data(dltrain: CommandLine, typed: An
     assert parse_job_file(file).spec.command == ("python3", "train.py")
 
 
+def test_of_an_address_format_and_target_are_asked_for(dltrain: CommandLine, typed: Answer, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    typed("first", "", "file:///rows.csv", "", "", "price, size", "", "1", "1", "0", "")
+    done = dltrain("init", str(file))
+    assert done.code == 0
+    assert "idx, npz, image-folder, csv or parquet [csv]: " in done.out
+    assert [line.partition(" (")[0] for line in done.err.splitlines()] == [
+        "  spec.pipeline.data.target: must be given exactly when format is csv or parquet"
+    ]
+    pipeline = parse_job_file(file).spec.pipeline
+    assert pipeline is not None
+    assert (pipeline.data.format, pipeline.data.target, pipeline.model.name) == ("csv", ("price", "size"), "mlp")
+
+
+def test_a_target_is_asked_for_tables_only(dltrain: CommandLine, typed: Answer, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    typed("first", "", "", "pictures", "image-folder", "", "1", "1", "0", "")
+    done = dltrain("init", str(file), "--data", "file:///flowers")
+    assert (done.code, "The columns to predict" in done.out) == (0, False)
+    assert [line.partition(" (")[0].partition("; ")[0] for line in done.err.splitlines()] == [
+        "  spec.pipeline.data.format: must be given exactly when source is an address",
+        "  spec.pipeline.data.format: must be 'idx', 'npz', 'image-folder', 'csv' or 'parquet'",
+    ]
+    pipeline = parse_job_file(file).spec.pipeline
+    assert pipeline is not None
+    assert (pipeline.data.format, pipeline.data.target) == ("image-folder", None)
+
+
+def test_an_answer_that_later_ones_cannot_mend_is_asked_for_again(
+    dltrain: CommandLine, typed: Answer, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    typed("first", "", "digits", "file:///rows", "npz", "csv", "mlp", "1", "1", "0", "")
+    done = dltrain("init", str(file), "--target", "y")
+    assert done.code == 0
+    assert [line.partition(" (got ")[2].partition(")")[0] for line in done.err.splitlines()] == [
+        "format none",
+        "format npz",
+    ]
+    assert parse_job_file(file).to_manifest()["spec"]["pipeline"]["data"] == {
+        "source": "file:///rows",
+        "format": "csv",
+        "target": ["y"],
+        "transforms": [{"normalize": {}}],
+    }
+
+
+def test_a_command_that_cannot_be_divided_is_asked_for_again(
+    dltrain: CommandLine, typed: Answer, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    typed("first", "cat 'x", "cat 'x y'", "1", "0", "")
+    done = dltrain("init", str(file))
+    assert (done.code, done.err.count("No closing quotation")) == (0, 1)
+    assert parse_job_file(file).spec.command == ("cat", "x y")
+
+
 def test_the_help_tells_the_defaults(dltrain: CommandLine) -> None:
     options = dltrain("init", "--help").out.partition("Options:")[2]
     told = {each.split()[0]: "".join(each.split()) for each in options.split("  --")[1:]}
-    chosen = {name: value for name, value in asdict(Wishes()).items() if value != ""}
-    assert [name for name, value in chosen.items() if f"Default:{value}." not in told[name]] == []
+    chosen = {name: value for name, value in asdict(completed(Wishes())).items() if value != ""}
+    assert [name for name, value in chosen.items() if not re.search(f"Default:{value}[.;]", told[name])] == []

@@ -36,7 +36,7 @@ def test_the_wheel_is_what_is_imported_and_has_its_data(installed: Installed, tm
 
 
 def test_from_nothing_to_a_finished_local_job(installed: Installed, tmp_path: Path) -> None:
-    options = ["--command", "python3 -c print('trained')", "--workers", "2", "--yes"]
+    options = ["--command", "python3 -c \"print('trained')\"", "--workers", "2", "--yes"]
     done(installed, tmp_path, "dltrain", "init", "job.yaml", *options)
     assert "valid: my-job, 2 ranks" in done(installed, tmp_path, "dltrain", "validate", "job.yaml")
     assert "2: 2 pods of 1" in done(installed, tmp_path, "dltrain", "plan", "job.yaml")

@@ -8,7 +8,13 @@ from tests.sdk.builders import job, stored
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 STEPS = [
-    {"step": "original", "outcome": "original", "metrics": {"accuracy": 0.91}, "fileBytes": 4_400_000, "speedup": 1.0},
+    {
+        "step": "original",
+        "outcome": "original",
+        "metrics": {"accuracy": 0.91, "mse": 1.04e-5},
+        "fileBytes": 4_400_000,
+        "speedup": 1.0,
+    },
     {"step": "1 prune", "outcome": "undone", "metrics": {}, "reasons": ["accuracy fell", "and more"]},
 ]
 
@@ -64,11 +70,13 @@ def test_a_failed_job_with_its_cause_as_text() -> None:
 
 
 def test_results_with_the_steps_of_a_compression() -> None:
-    results = {"metrics": {"accuracy": 0.91}, "artifacts": "pvc://models/a", "compression": STEPS}
+    results = {"metrics": {"accuracy": 0.91, "mse": 1.04e-5}, "artifacts": "pvc://models/a", "compression": STEPS}
     table = [
-        ["step", "outcome", "accuracy", "bytes", "speed-up", ""],
-        ["original", "original", "0.9100", "4,400,000", "1.00x", ""],
-        ["1 prune", "undone", "", "", "", "accuracy fell; and more"],
+        ["step", "outcome", "accuracy", "mse", "bytes", "speed-up", ""],
+        ["original", "original", "0.9100", "1.04e-05", "4,400,000", "1.00x", ""],
+        ["1 prune", "undone", "", "", "", "", "accuracy fell; and more"],
     ]
-    assert shown(Results.model_validate(results)) == [["accuracy", "0.9100"], ["artefacts", "pvc://models/a"], *table]
-    assert shown(stored({"phase": "Succeeded", "results": results}))[-4:] == [["Results", "accuracy 0.9100"], *table]
+    metrics = [["accuracy", "0.9100"], ["mse", "1.04e-05"]]
+    assert shown(Results.model_validate(results)) == [*metrics, ["artefacts", "pvc://models/a"], *table]
+    line = ["Results", "accuracy 0.9100, mse 1.04e-05"]
+    assert shown(stored({"phase": "Succeeded", "results": results}))[-4:] == [line, *table]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dltrain.errors import SpecError
-from dltrain.overrides import load_job
+from dltrain.overrides import load_job, put
 from tests.sdk.builders import PIPELINE, document
 
 SPEC = {"pipeline": {**PIPELINE, "data": {"source": "fashion-mnist", "transforms": [{"normalize": {}}]}}}
@@ -75,6 +75,51 @@ def test_an_entry_of_a_list_is_named_by_its_position(file: Path) -> None:
 def test_the_last_of_several_overrides_wins(file: Path) -> None:
     overrides = ["spec.workers.replicas=2", "spec.workers.replicas=3", "spec.workers.slotsPerWorker=2"]
     assert load_job(file, overrides).spec.workers.world_size == 6
+
+
+ALIASED = """
+apiVersion: dltrain.io/v1alpha1
+kind: DLTrainJob
+metadata: {name: a, labels: &words {team: vision}, annotations: *words}
+spec:
+  pipeline:
+    data: {source: digits, transforms: [&center {normalize: {}}, *center]}
+    model: {name: cnn}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "way", "value", "other"),
+    [
+        pytest.param("metadata.labels.team=text", ("metadata", "labels"), {"team": "text"}, "annotations", id="first"),
+        pytest.param(
+            "metadata.annotations.team=text", ("metadata", "annotations"), {"team": "text"}, "labels", id="last"
+        ),
+        pytest.param(
+            "spec.pipeline.data.transforms[1].normalize.columns=[a]",
+            ("spec", "pipeline", "data", "transforms"),
+            [{"normalize": {}}, {"normalize": {"columns": ["a"]}}],
+            None,
+            id="in a list",
+        ),
+    ],
+)
+def test_an_override_changes_one_of_the_places_that_share_a_yaml_alias(
+    tmp_path: Path, override: str, way: tuple[str, ...], value: Any, other: str | None
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(ALIASED)
+    made = load_job(file, [override]).to_manifest()
+    assert value_at(made, *way) == value
+    assert other is None or made["metadata"][other] == {"team": "vision"}
+
+
+def test_a_value_is_not_changed_by_what_is_set_inside_of_it() -> None:
+    optimizer = {"lr": 0.1}
+    document: dict[str, Any] = {"spec": {}}
+    put(document, ("spec", "optimizer"), optimizer, "spec.optimizer")
+    put(document, ("spec", "optimizer", "lr"), 0.2, "spec.optimizer.lr")
+    assert (document, optimizer) == ({"spec": {"optimizer": {"lr": 0.2}}}, {"lr": 0.1})
 
 
 def test_null_removes_a_field(file: Path) -> None:

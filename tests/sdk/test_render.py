@@ -8,6 +8,7 @@ import pytest
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.crd import COLUMNS as CRD_COLUMNS
+from dltrain.api.progress import Progress
 from dltrain.api.status import Failure, Results
 from dltrain.cli.render import COLUMNS, change_line, ending, events_table, progress_line, screen, table
 from dltrain.events import ClusterEvent
@@ -55,7 +56,11 @@ SUCCEEDED = stored(
         "attempt": 2,
         "restarts": {"infrastructure": 1, "total": 1},
         "progress": {**PROGRESS, "stage": "export", "epoch": 10, "percent": 100, "summary": "100%"},
-        "results": {"metrics": {"accuracy": 0.90514}, "artifacts": "/storage/a-01234567", "trainSeconds": 75.2},
+        "results": {
+            "metrics": {"accuracy": 0.90514, "mse": 1.04e-5},
+            "artifacts": "/storage/a-01234567",
+            "trainSeconds": 75.2,
+        },
         "startTime": "2026-03-01T11:31:00Z",
         "completionTime": "2026-03-01T11:50:00Z",
     },
@@ -97,7 +102,7 @@ Job:        ml/bee
 Phase:      Succeeded - every rank exited 0
 Attempt:    2 (restarts: 0 after errors, 1 after lost workers)
 Progress:   export  epoch 10/10  [##############################] 100%  loss 0.4124
-Results:    accuracy 0.9051
+Results:    accuracy 0.9051, mse 1.04e-05
 Trained in: 1m15s
 Artefacts:  /storage/a-01234567
 Ran for:    19m00s
@@ -208,6 +213,10 @@ Artefacts:  out/a""",
 def test_what_a_local_run_ends_with(tmp_path: Any, status: dict[str, Any], succeeded: bool, text: str) -> None:
     result = LocalResult(succeeded, GroupStatus(**status), output=Path("out/a"))
     assert ending("a", result, 65) == text
+
+
+def test_without_a_number_of_steps_in_all_the_steps_done_are_told() -> None:
+    assert progress_line(Progress(stage="command", step=7, loss=0.5)) == "command  step 7  loss 0.5"
 
 
 def test_no_progress_is_no_line() -> None:

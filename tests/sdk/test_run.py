@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import yaml
 
 from dltrain import local
 from dltrain.api.channel import GroupStatus
-from dltrain.cli.live import Display
+from dltrain.cli import running
 from dltrain.local import run_local
 from dltrain.names import EXIT_TOLD_TO_END
 from dltrain_agent.settings import from_arguments
@@ -158,6 +159,27 @@ def test_without_a_terminal_lines_are_plain(tmp_path: Path) -> None:
     assert (tmp_path / folder).is_dir()
 
 
+class Noon(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Noon":
+        """Noon."""
+        return cls(2026, 3, 1, 12, tzinfo=tz or UTC)
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
+    dltrain: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "datetime", Noon)
+    monkeypatch.chdir(tmp_path)
+    file = write_job(tmp_path, "pass")
+    told = [dltrain("run", str(file)).out.splitlines()[-1] for _ in range(3)]
+    name = f"dltrain-runs/tiny-{Noon.now().astimezone():%Y%m%d-%H%M%S}"
+    assert told == [f"Folder:     {name}{end}" for end in ("", "-2", "-3")]
+    assert sorted(str(each) for each in Path("dltrain-runs").iterdir()) == [name, f"{name}-2", f"{name}-3"]
+
+
 def test_quietly_only_progress_and_results_are_told(tmp_path: Path) -> None:
     with start(tmp_path, "run", str(write_job(tmp_path, COUNT)), "-q") as process:
         out, _ = process.communicate(timeout=DEADLINE)
@@ -261,14 +283,3 @@ def test_ranks_that_ignore_sigterm_do_not_outlive_the_run(tmp_path: Path, monkey
         while len(rank_processes(shown)) < 2:
             shown += process.stdout.readline()
     assert (process.returncode, alive(rank_processes(shown))) == (EXIT_TOLD_TO_END, [])
-
-
-def test_progress_without_a_terminal_is_told_at_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    display = Display()
-    for step in range(101):
-        progress = {"stage": "train", "epoch": 1, "epochs": 1, "percent": step, "summary": f"{step}%"}
-        display.status(GroupStatus(state="running", progress=progress))
-    display.status(GroupStatus(state="succeeded"))
-    assert [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()] == [
-        f"{ten}%" for ten in range(0, 101, 10)
-    ]

@@ -86,7 +86,7 @@ def commands_of_pages() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for words in commands(page.read_text(), "dltrain"):
             if len(words) > 1 and "..." not in words:
-                yield f"{page.name}: {' '.join(words)}", [PLACEHOLDERS.get(word, word).strip("'\"") for word in words]
+                yield f"{page.name}: {' '.join(words)}", [PLACEHOLDERS.get(word, word) for word in words]
 
 
 def test_every_command_in_the_pages_has_the_options_that_it_is_given() -> None:

@@ -82,6 +82,18 @@ def test_the_lowest_may_be_the_best() -> None:
     assert found.best.name == "a-0"
 
 
+def test_small_and_large_metrics_are_told_apart() -> None:
+    errors = {"a-0": 1.04e-5, "a-1": 31065363.2423}
+    found = sweep(
+        job({"pipeline": PIPELINE}),
+        grid({LR: [0.1, 0.2]}),
+        lambda each: Results(metrics={"mse": errors[each.name]}),
+        metric="mse",
+        mode="min",
+    )
+    assert [row[-1] for row in found.rows()] == ["mse", "1.04e-05", "3.107e+07"]
+
+
 def test_a_metric_that_nobody_measured_is_an_error_of_the_best_only() -> None:
     found = SweepResult("auc", (Trial("a-0", {}, Results(metrics={"accuracy": 1.0})),))
     with pytest.raises(JobFailedError, match="no trial has measured auc, but accuracy"):

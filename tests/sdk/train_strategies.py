@@ -139,6 +139,11 @@ TUNING: Final = some(
 )
 
 
+def growing() -> Mappings:
+    """Images that grow, or not, in a training that is not compiled."""
+    return st.just({"compile": False}) | some(progressiveResizing=GROWTH).map(lambda one: {"compile": False, **one})
+
+
 def schedules(epochs: int) -> Mappings:
     """How the learning rate changes over so many epochs."""
     milestones = st.lists(number(0, epochs, low_included=False, high_included=False), min_size=1, max_size=3)

@@ -179,6 +179,13 @@ class Train(SpecModel):
             ),
         ),
         Rule(
+            cel="!has(self.progressiveResizing) || !has(self.compile) || !self.compile",
+            holds=lambda train: train.progressive_resizing is None or not train.compile,
+            message="must be absent when compile is true, which compiles anew for every size; remove one of them",
+            at=("progressiveResizing",),
+            found=Found("'compile true'", lambda _train: "compile true"),
+        ),
+        Rule(
             cel="!has(self.accumulation) || !has(self.globalBatchSize) || self.globalBatchSize < 1 || "
             "self.accumulation <= self.globalBatchSize",
             holds=lambda train: train.accumulation <= train.global_batch_size,

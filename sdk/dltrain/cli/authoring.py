@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ QUESTIONS: Final = {
     "name": "The job's name",
     "command": "A program of your own (empty: dltrain's pipeline)",
     "data": "The data: a named set or an address",
+    "format": "What is at that address: idx, npz, image-folder, csv or parquet",
+    "target": "The columns to predict, with commas between them",
     "model": "The model",
     "epochs": "Passes over the data",
     "workers": "How many pods",
@@ -27,7 +30,12 @@ QUESTIONS: Final = {
     "claim": "The volume claim for checkpoints and the model (empty: none)",
 }
 """What is asked about each wish, in this order."""
-OF_A_PIPELINE: Final = ("data", "model", "epochs")
+OF_A_PIPELINE: Final = ("data", "format", "target", "model", "epochs")
+SETTLED_BY: Final = {
+    "spec.pipeline.data.format": {"data", "format"},
+    "spec.pipeline.data.target": {"data", "format", "target"},
+}
+"""Field of a job -> the wishes that decide whether it may, or must, be there."""
 
 
 def init(
@@ -36,8 +44,20 @@ def init(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="The data: a named set or an address. Default: fashion-mnist.")
     ] = "",
+    data_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Of an address: idx, npz, image-folder, csv or parquet. Default: by its end, .npz, .csv or .parquet.",
+        ),
+    ] = "",
+    target: Annotated[
+        str,
+        typer.Option(metavar="COLUMNS", help="Of csv and parquet: the columns to predict, with commas between them."),
+    ] = "",
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="The model; `dltrain models` lists them. Default: cnn.")
+        str, typer.Option(metavar="NAME", help="The model; `dltrain models` lists them. Default: cnn; mlp for tables.")
     ] = "",
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many pods. Default: 1.")] = None,
     gpus: Annotated[int | None, typer.Option(min=0, metavar="N", help="GPUs of each pod. Default: 0.")] = None,
@@ -51,49 +71,82 @@ def init(
 
     Example: dltrain init job.yaml --data fashion-mnist --model cnn --yes
     """
-    from dltrain.api.parse import parse_job  # noqa: PLC0415 - the models take time to import
-    from dltrain.starter import Wishes, starter  # noqa: PLC0415
+    from dltrain.starter import Wishes, starter  # noqa: PLC0415 - the models take time to import
 
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} is there already; choose another name, or --force", param_hint="FILE")
     given: dict[str, Any] = {
         "name": name,
         "data": data,
+        "format": data_format,
+        "target": target,
         "model": model,
         "workers": workers,
         "gpus": gpus,
         "epochs": epochs,
     }
     given |= {"claim": claim, "command": command}
+    open_fields = [] if yes or not sys.stdin.isatty() else [field for field in QUESTIONS if not given[field]]
     wishes = replace(Wishes(), **{field: value for field, value in given.items() if value})
-    parse_job(starter(wishes))  # what the options make must be a job
-    if not yes and sys.stdin.isatty():
-        wishes = asked(wishes, [field for field in QUESTIONS if not given[field]])
-    text = starter(wishes).replace("FILE", str(file))
-    file.write_text(text, encoding="utf-8")
-    say(f"wrote {file}; `dltrain run {file}` trains here, `dltrain submit {file}` on the cluster")
+    check(wishes, str(file), open_fields)  # what the options make must be a job
+    wishes = asked(wishes, str(file), open_fields)
+    file.write_text(starter(wishes, str(file)), encoding="utf-8")
+    name_in_shell = shlex.quote(str(file))
+    say(f"wrote {file}; `dltrain run {name_in_shell}` trains here, `dltrain submit {name_in_shell}` on the cluster")
 
 
-def asked(wishes: Wishes, open_fields: Sequence[str]) -> Wishes:
-    """The wishes after asking for what no option has said."""
-    for field in open_fields:
-        if not (wishes.command and field in OF_A_PIPELINE):
-            wishes = answered(wishes, field)
-    return wishes
+def check(wishes: Wishes, file: str, open_fields: Sequence[str]) -> None:
+    """See that wishes make a job, but for what is still to be asked.
 
+    Args:
+        wishes: what is wished so far.
+        file: where the job will be.
+        open_fields: what is still to be asked.
 
-def answered(wishes: Wishes, field: str) -> Wishes:
-    """The wishes after one question, which is put again until the answer makes a job."""
+    Raises:
+        SpecError: they do not; holds the problems that no further answer can solve.
+    """
     from dltrain.api.parse import parse_job  # noqa: PLC0415 - the models take time to import
     from dltrain.errors import SpecError  # noqa: PLC0415
     from dltrain.starter import starter  # noqa: PLC0415
 
-    default = getattr(wishes, field)
+    try:
+        parse_job(starter(wishes, file))
+    except SpecError as error:
+        coming = [field for field in open_fields if makes_sense(field, wishes)]
+        lasting = [each for each in error.problems if SETTLED_BY.get(each.path, set()).isdisjoint(coming)]
+        if lasting:
+            raise SpecError(lasting) from error
+
+
+def asked(wishes: Wishes, file: str, open_fields: Sequence[str]) -> Wishes:
+    """The wishes after asking for what no option has said."""
+    for position, field in enumerate(open_fields, 1):
+        if makes_sense(field, wishes):
+            wishes = answered(wishes, field, file, open_fields[position:])
+    return wishes
+
+
+def makes_sense(field: str, wishes: Wishes) -> bool:
+    """Whether a field can be asked for after the answers so far."""
+    from dltrain.starter import completed  # noqa: PLC0415 - the models take time to import
+
+    if wishes.command and field in OF_A_PIPELINE:
+        return False
+    return {"format": wishes.has_address, "target": completed(wishes).has_table}.get(field, True)
+
+
+def answered(wishes: Wishes, field: str, file: str, open_fields: Sequence[str]) -> Wishes:
+    """The wishes after one question, which is put again until the answer makes a job."""
+    from dltrain.errors import SpecError  # noqa: PLC0415 - the models take time to import
+    from dltrain.starter import completed  # noqa: PLC0415
+
+    default = getattr(completed(wishes), field)
     while True:
         answer = typer.prompt(QUESTIONS[field], default=default, type=type(default), show_default=default != "")
         made = replace(wishes, **{field: answer})
         try:
-            parse_job(starter(made))
+            check(made, file, open_fields)
         except SpecError as error:
             typer.echo(f"  {error}", err=True)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dltrain.api.status import CompressionRow
+from dltrain.formatting import metric_text
 
 ABSENT: Final = "-"
 
@@ -44,7 +45,7 @@ def line_of(row: CompressionRow, metric: str) -> tuple[str, ...]:
     return (
         row.step,
         row.outcome,
-        f"{row.metrics[metric]:.4f}" if metric in row.metrics else ABSENT,
+        metric_text(row.metrics[metric]) if metric in row.metrics else ABSENT,
         ABSENT if row.agreement is None else f"{row.agreement:.1%}",
         ABSENT if row.parameters is None else f"{row.parameters:,}",
         ABSENT if row.file_bytes is None else size_text(row.file_bytes),

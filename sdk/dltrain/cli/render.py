@@ -13,6 +13,7 @@ from dltrain.cli.compression import compression_table
 from dltrain.curve import sparkline
 from dltrain.durations import short_duration
 from dltrain.events import ClusterEvent
+from dltrain.formatting import metrics_line
 from dltrain.local import LocalResult
 from dltrain.story import often
 
@@ -114,9 +115,7 @@ def progress_line(progress: Progress | None, *, over: bool = False) -> str:
     parts = [progress.stage]
     if progress.epoch is not None:
         parts.append(f"epoch {progress.epoch}/{progress.epochs}")
-    if progress.percent is not None:
-        done = BAR_WIDTH * progress.percent // 100
-        parts.append(f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {progress.summary}")
+    parts += filter(None, [done_text(progress)])
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4g}")
     if progress.samples_per_second is not None and not over:
@@ -128,6 +127,14 @@ def progress_line(progress: Progress | None, *, over: bool = False) -> str:
     return "  ".join(
         [*parts, *(f"rank {slow.rank} is {slow.slowdown:g}x slower" for slow in progress.stragglers or ())]
     )
+
+
+def done_text(progress: Progress) -> str:
+    """What is done, with a bar; the steps where nobody has said how many there are."""
+    if progress.percent is None:
+        return "" if progress.step is None else f"step {progress.step}"
+    done = BAR_WIDTH * progress.percent // 100
+    return f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {progress.summary}"
 
 
 def curve_line(progress: Progress | None) -> str:
@@ -155,10 +162,9 @@ def results_lines(results: Results | None) -> list[tuple[str, str]]:
     """The results, a line a kind."""
     if results is None:
         return []
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in results.metrics.items())
     seconds = results.train_seconds
     return [
-        ("Results", metrics),
+        ("Results", metrics_line(results.metrics)),
         ("Trained in", "" if seconds is None else short_duration(seconds)),
         ("Artefacts", results.artifacts or ""),
     ]

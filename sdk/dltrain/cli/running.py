@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +44,7 @@ def run(
     """
     from dltrain.cli.live import Display  # noqa: PLC0415 - rich is not needed for the other commands
     from dltrain.cli.render import ending  # noqa: PLC0415
-    from dltrain.local import run_local  # noqa: PLC0415
+    from dltrain.local import check_installed, run_local  # noqa: PLC0415
     from dltrain.overrides import load_job  # noqa: PLC0415 - the models take time to import
 
     if resume and output_dir:
@@ -51,7 +53,8 @@ def run(
         raise typer.BadParameter(f"{resume} is not the folder of an earlier run", param_hint="--resume")
     job = load_job(file, overrides or ())
     name = job.name or job.metadata.generate_name.rstrip("-")
-    folder = resume or output_dir or Path("dltrain-runs", f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    check_installed(job)  # before a folder is made for it
+    folder = resume or output_dir or new_folder(f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
     started = time.monotonic()
     display = Display(quiet=quiet)
@@ -60,6 +63,20 @@ def run(
     typer.echo(ending(name, result, time.monotonic() - started), err=not result.succeeded)
     if not result.succeeded:
         raise typer.Exit(JOB_FAILED)
+
+
+def new_folder(name: str) -> Path:
+    """A folder below dltrain-runs that this run alone has made: NAME, or NAME-2 and so on where others were faster.
+
+    Raises:
+        OSError: folders cannot be made there.
+    """
+    for count in itertools.count(1):
+        folder = Path("dltrain-runs", name if count == 1 else f"{name}-{count}")
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
 
 
 def submit(
