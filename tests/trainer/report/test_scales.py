@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dltrain_trainer.report.scales import Scale, number, percent, rounded_range, tick_label, ticks
@@ -17,6 +17,7 @@ def test_a_scale_maps_its_ends_and_what_is_between() -> None:
 
 
 @given(VALUES, st.booleans())
+@example([5e-324], False)
 def test_a_range_holds_every_value_and_has_few_marks(values: list[float], from_zero: bool) -> None:
     low, high = rounded_range(values, 5, from_zero=from_zero)
     slack = 1e-6 * max(map(abs, [low, high]))

@@ -9,6 +9,8 @@ from typing import Final
 
 SAME: Final = 1e-9
 """Numbers that differ by less of their size are drawn as one."""
+NOTHING: Final = 1e-290
+"""Smaller numbers are drawn as zero: a fifth of them has no logarithm that a float can tell from that of zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,11 @@ def rounded_range(values: Iterable[float], marks: int, *, from_zero: bool = Fals
     """
     known = [*values, *([0.0] if from_zero else [])]
     low, high = min(known), max(known)
-    if high - low <= SAME * max(abs(low), abs(high)):
-        low, high = (0.0, 1.0) if high == 0 else (min(low, 0.0), max(high, 0.0))
+    largest = max(abs(low), abs(high))
+    if largest < NOTHING:
+        low, high = 0.0, 1.0
+    elif high - low <= SAME * largest:
+        low, high = min(low, 0.0), max(high, 0.0)
     step = nice_step(high - low, marks)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
