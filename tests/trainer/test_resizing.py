@@ -36,6 +36,12 @@ def flat(shape: tuple[int, ...], outputs: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape).numel(), outputs))
 
 
+def of_patches(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """A model of the user's own, for sizes that are multiples of four."""
+    patches = nn.Conv2d(shape[0], outputs, 4, stride=4)
+    return nn.Sequential(nn.PixelUnshuffle(4), nn.PixelShuffle(4), patches, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 def test_steps_see_images_that_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -69,20 +75,20 @@ def test_early_stopping_looks_at_no_epoch_that_ends_before_images_are_whole(tmp_
     job = pipeline_job(
         npz(tmp_path / "data.npz", 40),
         model=CNN,
-        epochs=9,
+        epochs=12,
         data={"split": {"validation": 0.3}},
         progressiveResizing=GROWTH,
         earlyStopping=never,
     )
     trained(job, tmp_path)
-    assert [line["epoch"] for line in json_lines(tmp_path / "epochs.jsonl")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [line["epoch"] for line in json_lines(tmp_path / "epochs.jsonl")] == list(range(1, 12))
 
 
 @pytest.mark.parametrize(
     ("model", "growth", "said"),
     [
-        pytest.param({"name": "tests.trainer.test_resizing:flat"}, GROWTH, r"4, 4\): RuntimeError: ", id="one size"),
-        pytest.param(CNN, {"initialScale": 0.1, "increment": 1}, r"1, 1\): RuntimeError: ", id="too small"),
+        pytest.param({"name": f"{__name__}:flat"}, GROWTH, r"4, 4\): RuntimeError: ", id="one size"),
+        pytest.param({"name": f"{__name__}:of_patches"}, GROWTH, r"6, 6\): RuntimeError: ", id="a size in between"),
     ],
 )
 def test_a_model_that_cannot_take_the_first_images_is_one_error_before_training(
@@ -91,16 +97,32 @@ def test_a_model_that_cannot_take_the_first_images_is_one_error_before_training(
     told = rf"^spec\.pipeline\.train\.progressiveResizing: {model['name']} cannot take samples of shape \(1, {said}"
     with pytest.raises(FinalError, match=told) as caught:
         trained(growing(tmp_path, model=model, **growth), tmp_path)
-    assert str(caught.value).endswith(
-        "; raise initialScale, choose a model that takes images of any size, or remove it"
-    )
+    remedy = "; raise initialScale or increment, choose a model that takes images of any size, or remove it"
+    assert str(caught.value).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "scale", "said"),
+    [
+        (CNN, 8, 0.4, "cnn needs samples of at least 4 x 4 pixels, got 3 x 3"),
+        ({"name": "resnet18"}, 16, 0.5, "resnet18 needs samples of at least 9 x 9 pixels, got 8 x 8"),
+    ],
+    ids=["cnn", "resnet18"],
+)
+def test_a_model_of_the_zoo_says_how_small_images_may_be(
+    tmp_path: Path, model: dict[str, Any], side: int, scale: float, said: str
+) -> None:
+    growth = {"initialScale": scale, "increment": 1}
+    job = pipeline_job(npz(tmp_path / "data.npz", side=side), model=model, progressiveResizing=growth)
+    with pytest.raises(FinalError, match=f"progressiveResizing: {said}; raise initialScale"):
+        trained(job, tmp_path)
 
 
 def test_samples_that_are_no_images_are_one_error(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("a,b,y\n" + "".join(f"{row},{row % 3},{row % 2}\n" for row in range(20)))
     data = {"format": "csv", "target": ["y"], "split": {"test": 0.2}}
-    model = {"name": "tests.trainer.test_resizing:flat"}
+    model = {"name": f"{__name__}:flat"}
     with pytest.raises(FinalError, match=r"it needs images \(channels, height, width\), got .* \(2,\); remove it$"):
         trained(pipeline_job(file, data=data, model=model, progressiveResizing=GROWTH), tmp_path)
 

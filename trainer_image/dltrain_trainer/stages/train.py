@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from dataclasses import replace
 
 from torch import nn
 
 from dltrain.api.evaluate import NOT_NUMBERS, MetricName, wanted_metrics
-from dltrain.api.pipeline import Pipeline
 from dltrain.api.report import MAX_RANKS
+from dltrain.api.train import ProgressiveResizing
 from dltrain.pulse import WAITS
 from dltrain_trainer.checkpoint import Checkpoints, Keeper, memory_folder
 from dltrain_trainer.checkpoint.writer import Written
@@ -21,7 +22,7 @@ from dltrain_trainer.data.sampler import Sampler
 from dltrain_trainer.distributed.batch_norm import restore_batch_norms
 from dltrain_trainer.export import Artifact
 from dltrain_trainer.models import Blueprint, ModelError
-from dltrain_trainer.models.shapes import Shape, image_shape
+from dltrain_trainer.models.shapes import image_shape
 from dltrain_trainer.models.trial import output_of
 from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
@@ -33,7 +34,7 @@ from dltrain_trainer.training.losses import Loss, class_weights, make_loss
 from dltrain_trainer.training.observer import TrainingObserver, Waits
 from dltrain_trainer.training.precision import choose_precision, has_native_bf16
 from dltrain_trainer.training.records import Records
-from dltrain_trainer.training.resizing import size_at, whole_from
+from dltrain_trainer.training.resizing import sizes_of, whole_from
 from dltrain_trainer.training.state import Patience, TrainingState
 from dltrain_trainer.training.stragglers import stragglers_among
 from dltrain_trainer.training.usage import usage_of
@@ -72,34 +73,39 @@ def new_artifact(run: Run) -> Artifact:
         model = blueprint.build(pipeline.train.seed)
     except ModelError as error:
         raise ModelError(f"spec.pipeline.model: {error}") from error
-    try_small_images(model, pipeline, layout)
+    if pipeline.train.progressive_resizing:
+        try_small_images(model, blueprint, pipeline.train.progressive_resizing)
     rows = row_format(pipeline.data, dataset.features)
     return Artifact(blueprint, run.data.preprocessing, model.to(run.device), dataset.task, dataset.classes, rows=rows)
 
 
-def try_small_images(model: nn.Module, pipeline: Pipeline, shape: Shape) -> None:
+def try_small_images(model: nn.Module, blueprint: Blueprint, resizing: ProgressiveResizing) -> None:
     """See that a model takes the images that a training begins with, where it begins with smaller ones.
+
+    The zoo knows how small images may be; others' models are tried with every size.
 
     Args:
         model: on the CPU.
-        pipeline: the job's.
-        shape: of a whole sample.
+        blueprint: what it was built from.
+        resizing: the job's.
 
     Raises:
         ModelError: it does not, or the samples are no images.
     """
-    resizing = pipeline.train.progressive_resizing
-    if resizing is None:
-        return
-    path = "spec.pipeline.train.progressiveResizing"
+    path, name = "spec.pipeline.train.progressiveResizing", blueprint.model.name
     try:
-        channels, height, width = image_shape("it", shape)
+        channels, height, width = image_shape("it", blueprint.shape)
     except ModelError as error:
         raise ModelError(f"{path}: {error}; remove it") from error
+    sizes = sizes_of(resizing, (height, width))
     try:
-        output_of(model, pipeline.model.name, (channels, *size_at(resizing, (height, width), 0.0)))
+        if blueprint.model.family not in {"timm", "user"}:
+            replace(blueprint, shape=(channels, *sizes[0])).build()
+            return
+        for size in sizes:
+            output_of(model, name, (channels, *size))
     except ModelError as error:
-        remedy = "raise initialScale, choose a model that takes images of any size, or remove it"
+        remedy = "raise initialScale or increment, choose a model that takes images of any size, or remove it"
         raise ModelError(f"{path}: {error}; {remedy}") from error
 
 

@@ -54,8 +54,7 @@ def fit(  # noqa: PLR0913 - what a training is made of
             rate = learning_rate(train, state.step, steps_per_epoch)
             inputs = batch.inputs
             if resizing := train.progressive_resizing:
-                share = state.step / (train.epochs * steps_per_epoch)
-                inputs = resized(inputs, size_at(resizing, size_of(inputs), share))
+                inputs = resized(inputs, size_at(resizing, size_of(inputs), state.step, train.epochs * steps_per_epoch))
             outcome = train_step(learner, Samples(inputs, batch.targets, batch.total, keys), rate, state.step)
             state.step += 1
             observer.step_done(StepDone(epoch + 1, state.step, outcome.loss, rate, len(batch.targets), batch.total))

@@ -17,36 +17,44 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 
-def size_at(settings: ProgressiveResizing, whole: Size, share: float) -> Size:
-    """The size of the images of a step.
-
-    Args:
-        settings: the job's.
-        whole: of the images as the data pipeline gives them.
-        share: of the training's steps that are done before it, from 0 to 1.
-    """
-    rises = 1 - settings.final_share - settings.initial_share
-    risen = (share - settings.initial_share) / rises if rises > 0 else 0.0
-    if share >= 1 - settings.final_share:
-        return whole
-    scale = settings.initial_scale + (1 - settings.initial_scale) * max(0.0, risen)
-    height, width = (stepped(scale * side, settings.increment, side) for side in whole)
-    return height, width
-
-
 def whole_from(settings: ProgressiveResizing | None, steps: int) -> int:
-    """From which step on, counted from 0, images are whole.
+    """From which step on, counted from 0, images are whole: from the last one at the latest.
 
     Args:
         settings: the job's; None for images that always are.
         steps: of the whole training.
     """
-    return math.ceil((1 - settings.final_share) * steps) if settings else 0
+    return min(steps - 1, math.ceil((1 - settings.final_share) * steps)) if settings else 0
 
 
-def stepped(side: float, increment: int, whole: int) -> int:
-    """A side as a multiple of an increment: the largest that is no longer than it, but one increment at least."""
-    return min(whole, max(1, int(side / increment + 1e-9)) * increment)
+def size_at(settings: ProgressiveResizing, whole: Size, step: int, steps: int) -> Size:
+    """The size of the images of a step.
+
+    Args:
+        settings: the job's.
+        whole: of the images as the data pipeline gives them.
+        step: counted from 0.
+        steps: of the whole training.
+    """
+    if step >= whole_from(settings, steps):
+        return whole
+    rises = 1 - settings.final_share - settings.initial_share
+    risen = max(0.0, step / steps - settings.initial_share) / rises if rises > 0 else 0.0
+    return scaled(settings, whole, settings.initial_scale + (1 - settings.initial_scale) * risen)
+
+
+def sizes_of(settings: ProgressiveResizing, whole: Size) -> list[Size]:
+    """Every size that images may have before they are whole, from the smallest."""
+    marks = {number / side for side in whole for number in range(settings.increment, side, settings.increment)}
+    scales = (settings.initial_scale, *(mark for mark in marks if mark > settings.initial_scale))
+    return sorted({scaled(settings, whole, scale) for scale in scales} - {whole})
+
+
+def scaled(settings: ProgressiveResizing, whole: Size, scale: float) -> Size:
+    """Height and width as multiples of the increment: the largest within a scale, but one increment at least."""
+    increment = settings.increment
+    height, width = (min(side, max(1, int(scale * side / increment + 1e-9)) * increment) for side in whole)
+    return height, width
 
 
 def size_of(images: Tensor) -> Size:

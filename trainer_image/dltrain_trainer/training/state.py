@@ -21,7 +21,7 @@ class Patience:
     settings: EarlyStopping
     learner: Learner
     first: int = 0
-    """The steps that must be done before an epoch's value says anything."""
+    """The step, counted from 0, that an epoch must have reached before its value says anything."""
     stopping: Stopping = field(init=False)
     best: Shadow | None = field(init=False)
 
@@ -31,7 +31,7 @@ class Patience:
 
     def see(self, value: float, step: int) -> None:
         """Take an epoch's value, measured after so many steps, while the model has the weights it was measured with."""
-        if step >= self.first and self.stopping.see(value) and self.best:
+        if step > self.first and self.stopping.see(value) and self.best:
             self.best.follow(self.learner.model)
 
     def tensors(self) -> dict[str, Tensor]:
