@@ -12,19 +12,21 @@ import pytest
 
 from dltrain.api.job import DLTrainJob
 from dltrain.names import API_VERSION, KIND
+from tests import paced
 from tests.buckets import BUCKET, VARIABLES, BucketServer, bucket_server
 from tests.cluster.network import SUBNET
 from tests.e2e.live import Live, Space
+from tests.e2e.training import hurry, steps_done
 from tests.trainer.builders import npz
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 HERE: Final = f"{SUBNET}.254"
 """This machine, as pods of the tests' own cluster reach it."""
 SECRET: Final = "bucket-keys"
-SAMPLES, BATCH, EPOCHS = 1920, 16, 40
+SAMPLES, BATCH, EPOCHS = 1920, 16, 16
 STEPS: Final = EPOCHS * SAMPLES // BATCH
-"""Enough that the training still goes on when its first checkpoint is seen, at 400 steps a second."""
+"""Enough that the training still goes on when all has happened to it, for steps take a while until it is hurried."""
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,10 @@ def server(installed: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def bucket_job(name: str, server: BucketServer) -> dict[str, Any]:
     """Two workers that train for a while, a checkpoint every second."""
     spec = {
-        "workers": {"replicas": 2, "resources": {"limits": {"cpu": 1}}},
+        "workers": {"replicas": 2, "resources": {"limits": {"cpu": 1}}, "template": paced.TEMPLATE},
         "pipeline": {
             "data": {"source": f"s3://{BUCKET}/data/data.npz", "format": "npz", "transforms": [{"normalize": {}}]},
-            "model": {"name": "cnn"},
+            "model": paced.MODEL,
             "train": {"epochs": EPOCHS, "globalBatchSize": BATCH, "optimizer": {"lr": 0.01, "momentum": 0.9}},
         },
         "checkpoint": {"everySeconds": 1},
@@ -77,7 +79,8 @@ def test_a_job_on_a_bucket_that_loses_all_its_pods_and_its_bucket_for_a_while_gi
 ) -> None:
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    space.apply(secret(), bucket_job("whole", server))
+    space.apply(secret(), paced.config_map(), bucket_job("whole", server))
+    hurry(space, space.await_job("whole", "trains", steps_done, 120))
     whole = space.client.wait("whole", timeout=180)
     space.apply(bucket_job("killed", server))
     running = space.await_job("killed", "has sent a checkpoint", lambda job: job.status.checkpoint, 120)
@@ -103,6 +106,7 @@ def test_a_job_on_a_bucket_that_loses_all_its_pods_and_its_bucket_for_a_while_gi
         180,
     )
     server.fault = lambda _method, _path: None
+    hurry(space, space.client.get("killed"))
     finished = space.client.wait("killed", timeout=240)
     status = finished.status
     assert (status.phase, status.restarts.user) == ("Succeeded", 0)
