@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from torch import nn
 import dltrain
 from dltrain.api.model import Model
 from dltrain_trainer.data.transforms.affine import Affine
+from dltrain_trainer.data.transforms.denoise import Median
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
+from dltrain_trainer.data.transforms.resize import Scaled
+from dltrain_trainer.data.transforms.step import Step
 from dltrain_trainer.errors import CheckpointError
 from dltrain_trainer.export import Artifact, load, save
 from dltrain_trainer.export import artifact as module
@@ -104,6 +108,23 @@ def test_the_files_need_neither_pickle_nor_our_code(tmp_path: Path) -> None:
     weights = load_file(tmp_path / "model.safetensors")
     assert weights.keys() == one.model.state_dict().keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in one.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape"),
+    [
+        pytest.param(
+            [Median(3), Scaled(9, 9, "bilinear", rounded=True), *PREPROCESSING.listed], [2, None, None], id="first"
+        ),
+        pytest.param([Median(3), *PREPROCESSING.listed], [2, 9, 9], id="not at all"),
+        pytest.param([*PREPROCESSING.listed, Scaled(9, 9, "bilinear", rounded=False)], [2, 9, 9], id="later"),
+    ],
+)
+def test_the_description_leaves_the_size_of_pictures_open_where_they_are_scaled_first(
+    tmp_path: Path, steps: list[Step], shape: list[int | None]
+) -> None:
+    save(replace(artifact(), preprocessing=Preprocessing(steps)), tmp_path, {}, samples())
+    assert json.loads((tmp_path / "model.json").read_text())["input"] == {"type": "uint8", "shape": shape}
 
 
 def test_a_model_whose_training_diverged_is_exported_as_it_is(tmp_path: Path) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from dltrain_trainer.errors import DataError
-from dltrain_trainer.export import load
-from dltrain_trainer.predict import answer, predictor, read_samples
+from dltrain_trainer.errors import CheckpointError, DataError
+from dltrain_trainer.export import load, save
+from dltrain_trainer.predict import answer, check_finite, main, predictor, read_samples
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import evaluate, export
 from tests.trainer.builders import arrays, npz, pipeline_job, trained
@@ -111,6 +114,100 @@ def test_a_mistake_is_one_line_and_exit_code_2(run: Run, tmp_path: Path, content
     command = [sys.executable, "-m", "dltrain", "predict", str(run.output), str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {file}: {problem}\n")
+
+
+# ---------------------------------------------------------------- types
+WHOLE = "must hold whole numbers of 0..255, for the model was trained on bytes"
+FINITE = "must hold finite numbers that float32 can hold, or NaN where a value is missing"
+
+
+@pytest.fixture(params=["", "model.onnx"])
+def exported(request: pytest.FixtureRequest, run: Run) -> Path:
+    """The job's model in each of its two kinds."""
+    return Path(run.output / request.param)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "float32", "float64", ">i2"])
+def test_whole_numbers_of_any_type_are_bytes_to_a_model_of_bytes(exported: Path, tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "bytes.npy", IMAGES)
+    np.save(tmp_path / "others.npy", IMAGES.astype(dtype))
+    model = predictor(exported)
+    assert model.said_of(tmp_path / "others.npy") == model.said_of(tmp_path / "bytes.npy")
+
+
+@pytest.mark.parametrize(
+    ("array", "problem"),
+    [
+        pytest.param(np.full((1, 8, 8), 0.5), f"{WHOLE} (got 0.5)", id="shares of 1"),
+        pytest.param(np.full((1, 8, 8), 256), f"{WHOLE} (got 256)", id="too large"),
+        pytest.param(np.full((1, 8, 8), -1, np.int8), f"{WHOLE} (got -1)", id="negative"),
+        pytest.param(np.full((1, 8, 8), np.nan, np.float32), f"{WHOLE} (got nan)", id="missing"),
+        pytest.param(np.full((1, 8, 8), True), f"{WHOLE} (got the type bool)", id="truth values"),
+        pytest.param(np.full((1, 8, 8), 1 + 0j), f"{WHOLE} (got the type complex128)", id="complex"),
+        pytest.param(np.full((1, 8, 8), "7"), f"{WHOLE} (got the type <U1)", id="text"),
+    ],
+)
+def test_what_is_no_byte_is_refused_by_a_model_of_bytes(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], array: Any, problem: str
+) -> None:
+    np.save(tmp_path / "a.npy", array)
+    capsys.readouterr()
+    code, printed = main([str(exported), str(tmp_path / "a.npy")]), capsys.readouterr()
+    assert (code, printed.out, printed.err) == (2, "", f"error: {tmp_path}/a.npy: {problem}\n")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float64", "bool"])
+def test_rows_of_numbers_of_any_type_are_floats(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "a.npy", np.array([[0, 1], [1, 1]], dtype))
+    found = read_samples(tmp_path / "a.npy", (2,))
+    assert (found.dtype, found.tolist()) == (np.dtype("float32"), [[0, 1], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        pytest.param([1.0, np.inf], f"{FINITE} (got inf)", id="infinite"),
+        pytest.param([1e300, 1.0], f"{FINITE} (got 1e+300)", id="too large"),
+        pytest.param(["a", "b"], f"{FINITE} (got the type <U1)", id="text"),
+    ],
+)
+def test_what_is_no_number_is_refused(tmp_path: Path, values: list[Any], problem: str) -> None:
+    np.save(tmp_path / "a.npy", np.array([values]))
+    with pytest.raises(DataError) as refused:
+        read_samples(tmp_path / "a.npy", (2,))
+    assert str(refused.value) == f"{tmp_path}/a.npy: {problem}"
+
+
+def test_a_type_that_no_model_has_is_a_damaged_description(run: Run, tmp_path: Path) -> None:
+    about = json.loads((run.output / "model.json").read_text())
+    about["input"]["type"] = "int4"
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    with pytest.raises(CheckpointError) as refused:
+        predictor(tmp_path)
+    said = "is no exported model: input.type must be uint8 or float32 (got int4)"
+    assert str(refused.value) == f"{tmp_path}: {said}"
+
+
+# ---------------------------------------------------------------- answers that are none
+def test_the_answers_of_a_diverged_model_are_an_error(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = copy.deepcopy(run.artifact.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(torch.nan)
+    save(replace(run.artifact, model=model), tmp_path, {}, run.data.dataset.test.inputs)
+    capsys.readouterr()
+    code, printed = main([str(tmp_path), str(written(tmp_path, "npy"))]), capsys.readouterr()
+    said = "the model has no finite answer (got nan); its training has diverged, or the values are far from those that "
+    assert (code, printed.out) == (2, "")
+    assert printed.err == f"error: {tmp_path}/samples.npy: sample 1: {said}it was trained on\n"
+
+
+def test_the_sample_without_an_answer_is_named() -> None:
+    check_finite(torch.zeros(3, 2), "a.npy", 1)
+    with pytest.raises(DataError, match=r"^a.npy: sample 259: the model has no finite answer \(got -inf\); "):
+        check_finite(torch.tensor([[0.0, 1.0], [0.0, 1.0], [2.0, -torch.inf]]), "a.npy", 257)
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

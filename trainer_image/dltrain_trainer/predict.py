@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dltrain.api.data import Task
 from dltrain.api.storage import S3_SCHEME
-from dltrain_trainer.data.readers.decoding import mode_of
-from dltrain_trainer.data.readers.rows import NAMELESS, RowFormat, read_rows
+from dltrain_trainer.data.transforms.chain import Chain
+from dltrain_trainer.data.transforms.preprocessing import Preprocessing, prepared
+from dltrain_trainer.data.transforms.resize import Scaled
 from dltrain_trainer.errors import CheckpointError, DataError, TrainerError
 from dltrain_trainer.evaluation.predict import PROBABILITIES
-from dltrain_trainer.export.artifact import DESCRIPTION, load
+from dltrain_trainer.export.artifact import DESCRIPTION, check_format, load
 from dltrain_trainer.export.stored import model_from_bucket
+from dltrain_trainer.predict_gaps import check_complete
+from dltrain_trainer.predict_samples import InputFormat, batch_size, read_batches, read_samples
 
-BATCH: Final = 256
+__all__ = ["Predictor", "answer", "located", "main", "predictor", "read_samples"]
+
 WRONG_INPUT: Final = 2
 Model = Callable[[NDArray[Any]], Tensor]
 """Raw samples, shape (n, ...) -> logits or values, shape (n, K)."""
@@ -33,28 +38,66 @@ class Predictor:
     """An exported model."""
 
     model: Model
-    about: Mapping[str, Any]
-    """The content of model.json."""
+    form: InputFormat
+    preprocessing: Preprocessing
+    """Is part of the model, too."""
+    task: Task
+    classes: tuple[str, ...]
+    """The names of the outputs, where they have any."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one raw sample."""
-        return tuple(self.about["input"]["shape"])
+    def said_of(self, path: Path) -> list[dict[str, Any]]:
+        """What the model says of each sample of a file or folder, as plain JSON values.
 
-    @property
-    def rows(self) -> RowFormat:
-        """How raw samples are written in a CSV file."""
-        return RowFormat.from_dict(self.about["input"])
+        Raises:
+            DataError: the file cannot be read, its samples do not fit, or one has no answer.
+        """
+        answers: list[dict[str, Any]] = []
+        for batch in read_batches(path, self.form):
+            answers += self.said(batch, str(path), len(answers) + 1)
+        return answers
 
-    def said(self, samples: NDArray[Any]) -> Iterator[dict[str, Any]]:
-        """What the model says of each of some raw samples, as plain JSON values."""
-        for start in range(0, len(samples), BATCH):
-            outputs = self.model(samples[start : start + BATCH]).double()
-            for row in PROBABILITIES[self.about["task"]](outputs).tolist():
-                yield answer(row, self.about["task"], self.about["classes"])
+    def said(self, samples: NDArray[Any], source: str = "samples", first: int = 1) -> Iterator[dict[str, Any]]:
+        """What the model says of each of some raw samples, as plain JSON values.
+
+        Args:
+            samples: in the type and of the shape that the model takes; shape (n, ...).
+            source: where they come from, for errors.
+            first: the number of the first one there.
+
+        Raises:
+            DataError: one lacks a value that the model needs, or the model has no finite answer.
+        """
+        check_complete(samples, self.preprocessing, self.form.rows, source, first)
+        size = batch_size(samples.shape[1:])
+        for start in range(0, len(samples), size):
+            outputs = self.model(samples[start : start + size]).double()
+            check_finite(outputs, source, first + start)
+            for row in PROBABILITIES[self.task](outputs).tolist():
+                yield answer(row, self.task, self.classes)
 
 
-def answer(row: list[float], task: str, classes: list[str]) -> dict[str, Any]:
+def check_finite(outputs: Tensor, source: str, first: int) -> None:
+    """See that a model has answers: NaN and infinity are none, and no JSON.
+
+    Args:
+        outputs: shape (n, K).
+        source: where the samples come from, for the error.
+        first: the number of the first one there.
+
+    Raises:
+        DataError: an output is not finite.
+    """
+    wrong = ~outputs.isfinite()
+    if wrong.any():
+        sample = int(wrong.any(dim=1).nonzero()[0])
+        found = outputs[sample][wrong[sample]][0].item()
+        raise DataError(
+            f"{source}: sample {first + sample}: the model has no finite answer (got {found}); its training has "
+            "diverged, or the values are far from those that it was trained on"
+        )
+
+
+def answer(row: list[float], task: str, classes: Sequence[str]) -> dict[str, Any]:
     """What a row of probabilities or values means.
 
     Args:
@@ -62,7 +105,7 @@ def answer(row: list[float], task: str, classes: list[str]) -> dict[str, Any]:
         task: classification, multilabel or regression.
         classes: the names of the outputs, where they have any.
     """
-    names: list[Any] = classes or list(range(len(row)))
+    names: Sequence[Any] = classes or range(len(row))
     if task == "classification":
         best = max(range(len(row)), key=row.__getitem__)
         return {"class": names[best], "probability": round(row[best], 6)}
@@ -86,7 +129,15 @@ def predictor(path: Path) -> Predictor:
         about = json.loads((folder / DESCRIPTION).read_text())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: cannot be read ({error}); name the folder of a job") from error
-    return Predictor(from_graph(path) if path.is_file() else from_folder(path), about)
+    try:
+        check_format(about)
+        preprocessing = Preprocessing.from_dict(about["preprocessing"])
+        form = InputFormat.from_dict(about["input"], preprocessing)
+        task, classes = about["task"], tuple(about["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: is no exported model: {error}") from error
+    model = from_graph(path, preprocessing) if path.is_file() else from_folder(path)
+    return Predictor(model, form, preprocessing, task, classes)
 
 
 def located(address: str) -> Path:
@@ -104,8 +155,12 @@ def from_folder(folder: Path) -> Model:
     return lambda samples: artifact.predict(torch.from_numpy(samples))
 
 
-def from_graph(file: Path) -> Model:
+def from_graph(file: Path, preprocessing: Preprocessing) -> Model:
     """The model of an .onnx file, in ONNX Runtime.
+
+    Args:
+        file: the graph.
+        preprocessing: that is in it.
 
     Raises:
         CheckpointError: the packages for it are missing.
@@ -115,101 +170,40 @@ def from_graph(file: Path) -> Model:
     except ImportError as error:
         raise CheckpointError(f"{file}: needs ONNX Runtime; pip install 'dltrain[onnx]'") from error
     runtime = session(file.read_bytes(), threads=0)
-    return lambda samples: torch.from_numpy(run(runtime, samples))
+    shape = tuple(runtime.get_inputs()[0].shape[1:])  # an axis of any length has a name
+    return lambda samples: torch.from_numpy(run(runtime, brought_to(shape, samples, preprocessing, file)))
 
 
-# ---------------------------------------------------------------- samples
-def read_samples(path: Path, shape: tuple[int, ...], rows: RowFormat = NAMELESS) -> NDArray[Any]:
-    """Raw samples from a file.
-
-    Args:
-        path: .npy, or .npz with an array x or x_test: one sample or many; .csv with a column a feature, and a header
-            where they are not in the model's order; a picture, or a folder of pictures, which are taken in the order of
-            their names.
-        shape: of one sample.
-        rows: how samples are written in a CSV file.
-
-    Returns:
-        uint8 or float32, shape (n, *shape).
+def brought_to(
+    shape: tuple[int | str, ...], samples: NDArray[Any], preprocessing: Preprocessing, file: Path
+) -> NDArray[Any]:
+    """Raw samples as a graph of an earlier version takes them: pictures of one size, where newer ones take any.
 
     Raises:
-        DataError: it cannot be read, or its samples have another shape, other columns or unknown words.
+        DataError: something else than scaling comes first, which the graph does after it.
     """
-    kind = "pictures" if path.is_dir() else READERS.get(path.suffix.lower())
-    if kind is None:
-        found = path.suffix or "no suffix"
-        raise DataError(f"{path}: must be .npy, .npz, .csv, a picture or a folder of pictures (got {found})")
-    try:
-        samples = read_table(path, shape, rows) if kind == "table" else FORMATS[kind](path, shape)
-    except DataError:
-        raise
-    except Exception as error:  # numpy, zipfile and Pillow raise a dozen kinds for damaged files
-        raise DataError(f"{path}: cannot be read: {str(error) or type(error).__name__}") from error
-    if samples.shape == shape:
-        samples = samples[None]
-    if samples.shape[1:] != shape:
-        raise DataError(f"{path}: samples must have shape {shape} (got {samples.shape[1:]}); the model was trained so")
-    return np.ascontiguousarray(samples)
-
-
-def read_array(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array; pictures in grey may lack the axis of channels."""
-    found = np.load(path, allow_pickle=False)
-    array = found if isinstance(found, np.ndarray) else found["x" if "x" in found else "x_test"]
-    if len(shape) == 3 and shape[0] == 1 and array.shape[-2:] == shape[1:] and array.ndim < 4:
-        array = array.reshape(-1, *shape)
-    return array if array.dtype == np.uint8 else array.astype(np.float32)
-
-
-def read_table(path: Path, shape: tuple[int, ...], rows: RowFormat) -> NDArray[Any]:
-    """The rows of a table; those of a series are one sample.
-
-    Raises:
-        DataError: it does not fit the model.
-    """
-    if len(shape) > 2:
-        raise DataError(f"{path}: holds rows, and samples must have shape {shape}; the model was trained so")
-    return read_rows(path, rows, shape[-1])
-
-
-def read_pictures(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Pictures, in the mode of the model's samples.
-
-    Raises:
-        DataError: one has more than a byte a channel, which training refuses too, or cannot be read.
-    """
-    from PIL import Image  # noqa: PLC0415 - an extra
-
-    files = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES) if path.is_dir() else [path]
-    for file in files:
-        mode_of(file)  # convert() would make white of all that is more than a byte
-    mode, size = ("L" if shape[0] == 1 else "RGB"), (shape[2], shape[1])
-    return np.stack([channels_first(Image.open(file).convert(mode).resize(size)) for file in files])
-
-
-def channels_first(picture: Any) -> NDArray[np.uint8]:
-    """A picture as (C, H, W)."""
-    pixels = np.asarray(picture)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-PICTURES: Final = (".png", ".jpg", ".jpeg")
-READERS: Final = {".npy": "array", ".npz": "array", ".csv": "table", **dict.fromkeys(PICTURES, "pictures")}
-FORMATS: Final[Mapping[str, Callable[[Path, tuple[int, ...]], NDArray[Any]]]] = {
-    "array": read_array,
-    "pictures": read_pictures,
-}
+    if all(isinstance(axis, str) or axis == length for axis, length in zip(shape, samples.shape[1:], strict=True)):
+        return samples
+    scaling = tuple(takewhile(lambda step: isinstance(step, Scaled), preprocessing.preparing))
+    scaled = prepared(torch.from_numpy(samples), Chain(scaling)).numpy()
+    if scaled.shape[1:] != shape:
+        _, height, width = shape
+        raise DataError(
+            f"{file}: is of an earlier version, takes pictures of {width} x {height} pixels only, and denoises them "
+            "after scaling instead of before; predict with the folder that it is in, or export it anew"
+        )
+    return scaled
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a sample; the exit code."""
+    """Print a line a sample, or nothing where one has no answer; the exit code."""
     try:
-        model = predictor(located(arguments[0]))
-        for said in model.said(read_samples(Path(arguments[1]), model.shape, model.rows)):
-            print(json.dumps(said))  # noqa: T201 - the output
+        answers = predictor(located(arguments[0])).said_of(Path(arguments[1]))
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the output
         return WRONG_INPUT
+    for each in answers:
+        print(json.dumps(each, allow_nan=False))  # noqa: T201 - the output
     return 0
 
 

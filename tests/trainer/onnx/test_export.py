@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from dltrain_trainer.data.transforms.step import Step
 from dltrain_trainer.export.exportable import Windows, exportable
 from dltrain_trainer.export.graph import ExportError, run, session
 from dltrain_trainer.export.onnx import export_onnx, preprocessing_graph
+from dltrain_trainer.export.program import export_program
 from tests.trainer.onnx.graphs import exported, preprocessing_of, raw_of, trained
 
 QUICK = ("linear", "mlp", "cnn", "lstm", "resnet18", "resnet50", "timm", "timm with options")
@@ -131,17 +133,82 @@ def test_every_step_of_preprocessing_is_in_the_graph(steps: list[Step], raw: Ten
 
 def test_the_steps_of_the_graph_are_copies_so_that_those_of_the_model_stay_on_its_device() -> None:
     given = [UNIT, Median(5), Affine([0.5], [2.0], 2)]
-    made = exportable(given, IMAGES)
+    made = exportable(given)
     assert [type(step) for step in made.steps] == [Affine, Windows, Affine]
     assert not {id(step) for step in given} & {id(step) for step in made.steps}
 
 
-def test_scaling_to_bytes_differs_in_ties_only() -> None:
-    preprocessing = Preprocessing([Scaled(6, 5, "bilinear", rounded=True)])
-    found = run(session(preprocessing_graph(preprocessing, IMAGES)), IMAGES.numpy())
-    apart = np.abs(found - preprocessing(IMAGES).numpy())
-    assert set(np.unique(apart)) <= {0.0, 1.0}
-    assert apart.mean() < 0.01
+SIZES = ((40, 31), (12, 10), (6, 5), (7, 90), (5, 4), (1, 1))
+"""Of raw pictures: larger and smaller than 6 x 5, and the same."""
+FIRST_STEPS = {
+    "bilinear": [Scaled(6, 5, "bilinear", rounded=True)],
+    "bicubic": [Scaled(6, 5, "bicubic", rounded=True)],
+    "nearest": [Scaled(6, 5, "nearest", rounded=True)],
+    "median before": [Median(3), Scaled(6, 5, "bilinear", rounded=True)],
+    "wide median before": [Median(5), Scaled(6, 5, "bicubic", rounded=True)],
+    "gaussian before": [Gaussian(0.8, rounded=True), Scaled(6, 5, "bilinear", rounded=True)],
+    "several": [Scaled(9, 9, "nearest", rounded=True), Median(3), Scaled(6, 5, "bilinear", rounded=True)],
+}
+
+
+def pictures(size: tuple[int, int]) -> Tensor:
+    """Four raw pictures of a size."""
+    return torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("steps", FIRST_STEPS.values(), ids=FIRST_STEPS)
+def test_pictures_of_any_size_are_scaled_in_the_graph_and_differ_in_ties_only(steps: list[Step]) -> None:
+    preprocessing = Preprocessing(steps)
+    runtime = session(preprocessing_graph(preprocessing, IMAGES))
+    apart = [run(runtime, pictures(size).numpy()) - preprocessing(pictures(size)).numpy() for size in SIZES]
+    values, counts = np.unique(np.abs(apart), return_counts=True)
+    assert set(values) <= {0.0, 1.0}
+    assert counts[1:].sum() < 0.005 * counts.sum()
+
+
+SCALED = Scaled(12, 10, "bilinear", rounded=True)
+
+
+def axes_of(graph: onnx.GraphProto) -> list[list[str | int]]:
+    """The lengths of the axes of a graph's input and output, or their names where they have any length."""
+    values = (graph.input[0], graph.output[0])
+    return [[axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values]
+
+
+@pytest.mark.parametrize(
+    ("steps", "axes"),
+    [
+        pytest.param([Median(3), SCALED, UNIT], ["batch", 3, "height", "width"], id="scaled first"),
+        pytest.param([Median(3), UNIT], ["batch", 3, 12, 10], id="not scaled"),
+        pytest.param([UNIT, Scaled(12, 10, "bilinear", rounded=False)], ["batch", 3, 12, 10], id="scaled later"),
+    ],
+)
+def test_a_graph_says_which_size_its_pictures_may_have(steps: list[Step], axes: list[str | int]) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(360, 2))
+    exported = onnx.load_from_string(export_onnx(model, Preprocessing(steps), IMAGES).content)
+    assert axes_of(exported.graph) == [axes, ["batch", 2]]
+
+
+@pytest.mark.parametrize("steps", FIRST_STEPS.values(), ids=FIRST_STEPS)
+def test_a_program_takes_pictures_of_any_size_too(steps: list[Step]) -> None:
+    model, preprocessing = nn.Sequential(nn.Flatten(), nn.Linear(90, 2)).eval(), Preprocessing([*steps, UNIT])
+    program = torch.export.load(io.BytesIO(export_program(model, preprocessing, pictures((6, 5))))).module()
+    with torch.no_grad():
+        for size in SIZES[:-1]:
+            assert torch.allclose(program(pictures(size)), model(preprocessing(pictures(size))), atol=1e-5)
+
+
+class Blind(Median):
+    """A step that a graph has otherwise for pictures of another size than the exported ones are scaled to."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return batch if torch.compiler.is_exporting() or batch.shape[2] == 12 else 255 - batch
+
+
+def test_a_graph_that_predicts_otherwise_for_pictures_of_another_size_does_not_count() -> None:
+    steps = [Blind(3), SCALED, UNIT]
+    with pytest.raises(ExportError, match="the onnx graph predicts otherwise than the model, by "):
+        export_onnx(nn.Sequential(nn.Flatten(), nn.Linear(360, 2)), Preprocessing(steps), IMAGES)
 
 
 class Inverse(Step):

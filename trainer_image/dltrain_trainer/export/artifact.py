@@ -22,6 +22,7 @@ from dltrain_trainer.data.readers.rows import NAMELESS, RowFormat
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.distributed.device import device_of
 from dltrain_trainer.errors import CheckpointError, TrainerError
+from dltrain_trainer.export.exportable import takes_any_size
 from dltrain_trainer.files import deliver
 from dltrain_trainer.models import Blueprint
 
@@ -50,7 +51,8 @@ class Artifact:
         """The outputs for raw samples.
 
         Args:
-            inputs: uint8 (N, C, H, W) images, or float32 (N, F) rows or (N, T, F) series with NaN for missing values.
+            inputs: uint8 (N, C, H, W) images, of any height and width where the preprocessing scales them at the
+                start; or float32 (N, F) rows or (N, T, F) series with NaN for missing values.
 
         Returns:
             float32, shape (N, outputs): logits or values.
@@ -89,7 +91,9 @@ def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -> dict[str, Any]:
     """The content of model.json."""
-    images = sample.dtype == torch.uint8
+    images, shape = sample.dtype == torch.uint8, list[int | None](sample.shape[1:])
+    if takes_any_size(artifact.preprocessing):
+        shape[1:] = None, None  # the samples are scaled already: their size is not that of raw ones
     return {
         "formatVersion": FORMAT_VERSION,
         "dltrainVersion": dltrain.__version__,
@@ -97,7 +101,7 @@ def description(artifact: Artifact, metrics: dict[str, float], sample: Tensor) -
         "edits": to_dicts(artifact.edits),
         "task": artifact.task,
         "classes": list(artifact.classes),
-        "input": {"type": "uint8" if images else "float32", "shape": list(sample.shape[1:]), **artifact.rows.to_dict()},
+        "input": {"type": "uint8" if images else "float32", "shape": shape, **artifact.rows.to_dict()},
         "preprocessing": artifact.preprocessing.to_dict(),
         "metrics": metrics,
     }

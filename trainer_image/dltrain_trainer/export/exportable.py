@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from dltrain_trainer.data.transforms.denoise import Median
+from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.data.transforms.resize import BYTE_MAX, Scaled
 
-Twin = Callable[[Any, Tensor], nn.Module]
-"""A step and the batch that it gets -> what stands for it."""
+Twin = Callable[[Any], nn.Module]
+"""A step -> what stands for it."""
 
 
 class Steps(nn.Module):
@@ -53,58 +54,92 @@ class Windows(nn.Module):
 
 
 class Matrices(nn.Module):
-    """Scaling with smoothing, which is linear: columns, then rows, each multiplied by a matrix."""
+    """Scaling with smoothing, which is linear: columns, then rows, each multiplied by a matrix.
 
-    across: Tensor
-    down: Tensor
+    The matrices are made from the size of the batch, so that a graph can take images of any.
+    """
 
-    def __init__(self, step: Scaled, height: int, width: int) -> None:
+    def __init__(self, step: Scaled) -> None:
         super().__init__()
-        self.rounded = step.rounded
-        self.register_buffer("across", weights(width, step.size[1], step.method).T.contiguous(), persistent=False)
-        self.register_buffer("down", weights(height, step.size[0], step.method), persistent=False)
+        self.size, self.rounded, self.kernel = step.size, step.rounded, KERNELS[step.method]
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Scale a batch of shape (n, C, H, W)."""
-        result = torch.matmul(self.down, torch.matmul(batch, self.across))
+        """Scale a batch of shape (n, C, any, any)."""
+        down, across = (weights(old, new, self.kernel) for old, new in zip(batch.shape[2:], self.size, strict=True))
+        result = torch.matmul(down, torch.matmul(batch, across.T))
         return result.round().clamp(0, BYTE_MAX) if self.rounded else result
 
 
-def weights(old: int, new: int, method: str) -> Tensor:
-    """What torch's own scaling multiplies a line of pixels by; shape (new, old)."""
-    if old == new:
-        return torch.eye(old)
-    lines = torch.eye(old)[:, None, None, :].expand(-1, 1, new if new == 1 else 2, -1)
-    scaled = interpolate(lines, (lines.shape[2], new), mode=method, align_corners=False, antialias=True)
-    return scaled[:, 0, 0].T.contiguous()
+class Picked(nn.Module):
+    """Scaling to the nearest pixel: rows, then columns, are picked."""
+
+    def __init__(self, step: Scaled) -> None:
+        super().__init__()
+        self.size = step.size
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Scale a batch of shape (n, C, any, any)."""
+        rows, columns = (nearest(old, new) for old, new in zip(batch.shape[2:], self.size, strict=True))
+        return batch.index_select(2, rows).index_select(3, columns)
 
 
-def scaled(step: Scaled, batch: Tensor) -> nn.Module:
-    """A scaling from the size of a batch."""
-    height, width = batch.shape[2:]
-    if (height, width) == step.size or step.method == "nearest":
-        return step
-    return Matrices(step, height, width)
+def weights(old: int, new: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    """What torch's own scaling multiplies a line of pixels by, worked out in its order; shape (new, old)."""
+    scale = pixels_each(old, new)
+    centres = scale * (torch.arange(new, dtype=torch.float32) + 0.5)
+    distances = torch.arange(old, dtype=torch.float32) - centres[:, None] + 0.5
+    found = kernel(distances * (1 / scale.clamp(min=1)))
+    return found / found.sum(dim=1, keepdim=True)
 
 
+def nearest(old: int, new: int) -> Tensor:
+    """The pixels that torch's own scaling picks of a line; int64, shape (new,)."""
+    places = (torch.arange(new, dtype=torch.float32) + 0.5) * pixels_each(old, new)
+    return places.floor().to(torch.int64).clamp(max=old - 1)
+
+
+def pixels_each(old: int, new: int) -> Tensor:
+    """How many old pixels a new one stands for; a tensor, so that it is worked out in float32 in the graph, too."""
+    return torch.scalar_tensor(old, dtype=torch.float32) / new
+
+
+def triangle(distances: Tensor) -> Tensor:
+    """The weights of linear interpolation."""
+    return (1 - distances.abs()).clamp(min=0)
+
+
+def cubic(distances: Tensor) -> Tensor:
+    """The weights of Keys' cubic convolution with a = -0.5, as in Pillow."""
+    apart = distances.abs()
+    near = (1.5 * apart - 2.5) * apart * apart + 1
+    far = ((-0.5 * apart + 2.5) * apart - 4) * apart + 2
+    return torch.where(apart < 1, near, torch.where(apart < 2, far, torch.zeros_like(apart)))
+
+
+KERNELS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {"bilinear": triangle, "bicubic": cubic}
 TWINS: Final[Mapping[type[nn.Module], Twin]] = {
-    Scaled: scaled,
-    Median: lambda step, _batch: Windows(step.size) if step.size != 3 else step,
+    Scaled: lambda step: Picked(step) if step.method == "nearest" else Matrices(step),
+    Median: lambda step: Windows(step.size) if step.size != 3 else step,
 }
 """Steps that use operations which ONNX lacks, or rounds otherwise: its Resize turns ties the other way."""
 
 
-@torch.no_grad()
-def exportable(steps: Iterable[nn.Module], raw: Tensor) -> Steps:
+def exportable(steps: Iterable[nn.Module]) -> Steps:
     """The same steps, each in a form that can be exported, on the CPU.
 
     Args:
         steps: fitted, on any device; left as they are.
-        raw: some raw samples.
     """
-    batch, result = raw[:2].cpu().to(torch.float32, copy=True), []
-    for step in (copy.deepcopy(each).cpu() for each in steps):
-        twin = TWINS[type(step)](step, batch) if type(step) in TWINS else step
-        batch = step(batch)
-        result.append(twin)
-    return Steps(result)
+    copies = (copy.deepcopy(step).cpu() for step in steps)
+    return Steps(TWINS[type(step)](step) if type(step) in TWINS else step for step in copies)
+
+
+def takes_any_size(preprocessing: Preprocessing) -> bool:
+    """Whether raw images may have any height and width, as those of the training did: they are scaled at the start."""
+    return any(isinstance(step, Scaled) for step in preprocessing.preparing)
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Images of another height and width; shape (n, C, H, W) to (n, C, larger, larger)."""
+    sizes = [side + side // 2 + 1 for side in images.shape[2:]]
+    return interpolate(images.float(), sizes, mode="nearest-exact").to(images.dtype)

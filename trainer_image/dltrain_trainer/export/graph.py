@@ -24,6 +24,9 @@ INPUT: Final = "input"
 OUTPUT: Final = "output"
 BATCH: Final = "batch"
 """The name of the axis of samples, which may have any length."""
+HEIGHT: Final = "height"
+WIDTH: Final = "width"
+"""The names of the axes of images that may have any length, where they are scaled at the start."""
 PROVIDERS: Final = ["CPUExecutionProvider"]
 
 
@@ -31,15 +34,22 @@ class ExportError(FinalError):
     """A model cannot be written in a format, or would predict otherwise there; the message is one sentence."""
 
 
-def graph_of(module: nn.Module, samples: Tensor) -> onnx.ModelProto:
+def axes(*, any_size: bool) -> dict[int, torch.export.Dim]:
+    """The axes of samples that may have any length, for torch.export; those of images too, where `any_size` says so."""
+    names = {0: BATCH, 2: HEIGHT, 3: WIDTH} if any_size else {0: BATCH}
+    return {axis: torch.export.Dim(name) for axis, name in names.items()}
+
+
+def graph_of(module: nn.Module, samples: Tensor, *, any_size: bool = False) -> onnx.ModelProto:
     """Export a module, in evaluation mode.
 
     Args:
         module: maps a batch to one tensor; left as it was.
         samples: a batch of at least two.
+        any_size: whether they are images that may have any height and width; these have more than one pixel in each.
 
     Returns:
-        A graph with one input and one output, whose first axis may have any length.
+        A graph with one input and one output, whose first axis may have any length, as those of `any_size`.
 
     Raises:
         ExportError: it holds an operation that ONNX lacks.
@@ -52,7 +62,7 @@ def graph_of(module: nn.Module, samples: Tensor) -> onnx.ModelProto:
                 clone,
                 (samples[:2].cpu().clone(),),
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                dynamic_shapes=(axes(any_size=any_size),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 opset_version=OPSET,

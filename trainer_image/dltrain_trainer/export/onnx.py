@@ -1,6 +1,7 @@
 """model.onnx: a model and its preprocessing in one graph, which takes raw samples.
 
-The statistics of the preprocessing are constants of the graph, so whoever runs it needs nothing but ONNX Runtime.
+The statistics of the preprocessing are constants of the graph, so whoever runs it needs nothing but ONNX Runtime. It
+takes what the training has read: images of any height and width, where they are scaled at the start.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Final
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import compose
 from torch import Tensor, nn
 
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.data.transforms.resize import Scaled
 from dltrain_trainer.data.transforms.step import Step
-from dltrain_trainer.export.exportable import exportable
+from dltrain_trainer.export.exportable import enlarged, exportable, takes_any_size
 from dltrain_trainer.export.graph import BATCH, INPUT, OUTPUT, ExportError, graph_of, run, session
 
 TOLERANCE: Final = 1e-3
@@ -92,9 +94,9 @@ def preprocessing_graph(preprocessing: Preprocessing, raw: Tensor) -> onnx.Model
     Raises:
         ExportError: a step cannot be exported; the message names it.
     """
-    steps = exportable(preprocessing.whole.steps, raw)
+    steps, any_size = exportable(preprocessing.whole.steps), takes_any_size(preprocessing)
     try:
-        return graph_of(steps, raw)
+        return graph_of(steps, enlarged(raw) if any_size else raw, any_size=any_size)
     except ExportError as error:
         name = culprit(preprocessing, raw)
         raise ExportError(
@@ -109,7 +111,7 @@ def culprit(preprocessing: Preprocessing, raw: Tensor) -> str:
     batch = raw[:2].cpu().to(torch.float32, copy=True)
     for step in preprocessing.cpu().whole.steps:
         try:
-            graph_of(exportable([step], batch), batch)
+            graph_of(exportable([step]), batch)
         except ExportError:
             return str(step.name)
         batch = step(batch.clone())
@@ -149,24 +151,33 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 def compare(graph: onnx.ModelProto, model: nn.Module, preprocessing: Preprocessing, raw: Tensor) -> float:
     """The largest absolute difference between what a graph and the model in memory say of raw samples.
 
+    Images that may have any size are compared in another one, too: these samples have that which they are scaled to.
+
     Raises:
         ExportError: it is more than rounding.
     """
-    device = next(model.parameters()).device
-    mode = model.training
+    runtime, differences = session(graph), []
+    tolerance = ROUNDED_TOLERANCE if any(is_rounded(step) for step in preprocessing.listed) else TOLERANCE
+    for samples in (raw, enlarged(raw)) if takes_any_size(preprocessing) else (raw,):
+        wanted, given = answers(model, preprocessing, samples), samples.cpu().numpy()
+        found = [run(runtime, given), *(run(runtime, given[:size]) for size in SIZES)]
+        difference = max(float(np.abs(each - wanted[: len(each)]).max()) for each in found)
+        if not difference <= tolerance * max(1.0, float(np.abs(wanted).max())):
+            raise ExportError(
+                f"spec.pipeline.export.formats: the onnx graph predicts otherwise than the model, by {difference:.3g}"
+            )
+        differences.append(difference)
+    return max(differences)
+
+
+def answers(model: nn.Module, preprocessing: Preprocessing, raw: Tensor) -> NDArray[np.float32]:
+    """What the model in memory says of raw samples, on its device and in evaluation mode; its mode stays as it is."""
+    device, mode = next(model.parameters()).device, model.training
     model.eval()
     with torch.no_grad():
-        wanted = model(preprocessing.to(device)(raw.to(device))).float().cpu().numpy()
+        outputs = model(preprocessing.to(device)(raw.to(device))).float().cpu().numpy()
     model.train(mode)
-    runtime, samples = session(graph), raw.cpu().numpy()
-    found = [run(runtime, samples), *(run(runtime, samples[:size]) for size in SIZES)]
-    difference = max(float(np.abs(each - wanted[: len(each)]).max()) for each in found)
-    tolerance = ROUNDED_TOLERANCE if any(is_rounded(step) for step in preprocessing.listed) else TOLERANCE
-    if not difference <= tolerance * max(1.0, float(np.abs(wanted).max())):
-        raise ExportError(
-            f"spec.pipeline.export.formats: the onnx graph predicts otherwise than the model, by {difference:.3g}"
-        )
-    return difference
+    return np.asarray(outputs)
 
 
 def is_rounded(step: Step) -> bool:
