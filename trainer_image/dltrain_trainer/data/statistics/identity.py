@@ -1,7 +1,7 @@
 """What tells one data set from another in a few short values: for ranks, and for a training that goes on with its own.
 
 A value is plain JSON.  Everything is looked at where that is quick, and a fixed part of it otherwise: however large the
-data is, a tenth of a second or so is enough.
+data is, some hundredths of a second are enough, for every restart looks, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dltrain_trainer.data.samples import Dataset, Split
 
-BUDGET: Final = 1 << 26
+BUDGET: Final = 1 << 24
 """Bytes of an array that are summed up: all of it, or parts that come to so many."""
 PARTS: Final = 64
 """How many those are, evenly spread, the first and the last samples among them."""
