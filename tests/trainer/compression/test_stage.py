@@ -255,6 +255,21 @@ def test_a_teacher_that_one_rank_cannot_have_is_refused_by_all(monkeypatch: pyte
     assert on_ranks(2, told) == ["s3://models/a cannot be had"] * 2
 
 
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"steps": [{"name": "normalize", "mean": [0.5, 2.0000000001]}]}, True),
+        ({"steps": [{"name": "normalize", "mean": [0.5, 2.001]}]}, False),
+        ({"steps": [{"name": "minMax", "mean": [0.5, 2.0]}]}, False),
+        ({"steps": [{"name": "normalize", "mean": [0.5]}]}, False),
+        ({"steps": [{"name": "normalize", "mean": [0.5, 2.0], "columns": [0]}]}, False),
+    ],
+    ids=["rounding", "another number", "another step", "fewer numbers", "another option"],
+)
+def test_preparations_are_alike_that_differ_in_rounding_only(other: dict[str, Any], expected: bool) -> None:
+    assert retrain.alike({"steps": [{"name": "normalize", "mean": [0.5, 2.0]}]}, other) is expected
+
+
 def test_a_model_with_dropout_is_measured_and_fine_tuned(tmp_path: Path) -> None:
     job = compression(tmp_path, NARROW, model={**WIDE, "dropout": 0.2})
     assert outcomes(finished(job, tmp_path / "out", ALONE).rows) == [("original", "original"), ("1 prune", "passed")]

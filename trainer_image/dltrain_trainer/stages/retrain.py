@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from torch import nn
 
@@ -29,6 +31,8 @@ from dltrain_trainer.training.observer import TrainingObserver
 from dltrain_trainer.training.state import TrainingState
 
 STAGE = "compress"
+ROUNDING: Final = 1e-6
+"""By how much of a number the statistics of other ranks may differ."""
 
 
 def shortened(train: Train, epochs: int, rate: float) -> Train:
@@ -170,9 +174,20 @@ def fetched(run: Run, address: str) -> Artifact:
     if artifact.blueprint.outputs != run.data.dataset.outputs:
         outputs = artifact.blueprint.outputs
         raise CompressionError(f"the teacher has {outputs} outputs, the data {run.data.dataset.outputs}")
-    if artifact.preprocessing.to_dict() != run.data.preprocessing.to_dict():
+    if not alike(artifact.preprocessing.to_dict(), run.data.preprocessing.to_dict()):
         raise CompressionError("the teacher was trained on samples that were prepared otherwise; use the same data")
     return artifact
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal but for the rounding of numbers: sums over other numbers of ranks differ so."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other)
 
 
 def teacher_files(run: Run, address: str) -> Path:
