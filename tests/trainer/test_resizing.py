@@ -54,6 +54,12 @@ def test_steps_see_images_that_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert seen == [(1, side, side) for side in SIDES]
 
 
+def test_an_increment_of_a_whole_side_leaves_images_as_they_are(tmp_path: Path) -> None:
+    job = pipeline_job(npz(tmp_path / "data.npz"), model=CNN, progressiveResizing={"increment": 8})
+    trained(job, tmp_path)
+    assert len(losses(tmp_path)) == 3
+
+
 def test_two_ranks_train_the_model_that_one_trains(tmp_path: Path) -> None:
     job = growing(tmp_path)
     trained(job, tmp_path / "alone")

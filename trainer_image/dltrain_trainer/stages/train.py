@@ -99,11 +99,11 @@ def try_small_images(model: nn.Module, blueprint: Blueprint, resizing: Progressi
         raise ModelError(f"{path}: {error}; remove it") from error
     sizes = sizes_of(resizing, (height, width))
     try:
-        if blueprint.model.family not in {"timm", "user"}:
+        if blueprint.model.family in {"timm", "user"}:
+            for size in sizes:
+                output_of(model, name, (channels, *size))
+        elif sizes:  # there are none where an increment is a whole side
             replace(blueprint, shape=(channels, *sizes[0])).build()
-            return
-        for size in sizes:
-            output_of(model, name, (channels, *size))
     except ModelError as error:
         remedy = "raise initialScale or increment, choose a model that takes images of any size, or remove it"
         raise ModelError(f"{path}: {error}; {remedy}") from error
