@@ -12,6 +12,7 @@ from dltrain.api.policy import Checkpoint
 from dltrain.api.status import CompressionRow
 from dltrain.pulse import Pulse
 from dltrain_trainer.data.prepared import PreparedData
+from dltrain_trainer.data.statistics.identity import Facts
 from dltrain_trainer.distributed import Communicator
 from dltrain_trainer.evaluation.families import Measured
 from dltrain_trainer.export import Artifact
@@ -33,6 +34,8 @@ class Run:
     device: torch.device
     progress: Progress
     data: PreparedData = field(init=False)
+    facts: Facts = field(init=False)
+    """What tells the data from other data."""
     artifact: Artifact = field(init=False)
     snapshots: Path | None = None
     """The folder for snapshots in the pod's memory, where an agent has made one."""

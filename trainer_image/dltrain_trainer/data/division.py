@@ -33,10 +33,28 @@ def by_hash(count: int, shares: tuple[float, ...], seed: int) -> list[Indices]:
     Returns:
         The indices of each part, in order.
     """
-    place = Draws(seed, 0, np.arange(count), PURPOSE).uniform(1)[0]
-    ends = np.cumsum(shares)
-    part = np.searchsorted(ends, place, side="right")  # len(shares) for what is left
-    return [np.flatnonzero(part == which) for which in (len(shares), *range(len(shares)))]
+    _, part = hashed(np.arange(count), shares, seed)
+    return indices_of(part, len(shares))
+
+
+def hashed(keys: Indices, shares: tuple[float, ...], seed: int) -> tuple[NDArray[np.float64], Indices]:
+    """The place in 0..1 that the hash of each key gives it, and the part that this is in.
+
+    Args:
+        keys: of the samples.
+        shares: of each part but the first.
+        seed: another one hashes otherwise.
+
+    Returns:
+        The places, and the index into the shares of each; the number of shares for what is left, the first part.
+    """
+    place = Draws(seed, 0, keys, PURPOSE).uniform(1)[0]
+    return place, np.searchsorted(np.cumsum(shares), place, side="right")
+
+
+def indices_of(part: Indices, shares: int) -> list[Indices]:
+    """The indices of each part, in order: first of what is left, then of each share; `part` as `hashed` gives it."""
+    return [np.flatnonzero(part == which) for which in (shares, *range(shares))]
 
 
 def by_time(count: int, shares: tuple[float, ...], gap: int) -> list[Indices]:

@@ -38,7 +38,8 @@ def run(run: Run) -> None:
     settings, team = run.pipeline.data, run.communicator.team
     check_extras(run.pipeline)
     loaded = load_data(settings, run.progress.say)
-    check_ranks(facts_of(loaded.dataset, rounded=bool(loaded.done)), team)
+    run.facts = facts_of(loaded.dataset, rounded=bool(loaded.done))
+    check_ranks(run.facts, team)
     if problems := job_problems(run.pipeline, loaded.dataset, run.communicator.size):
         raise DataError("\n".join(problems))
     run.data = prepare_data(loaded, settings, team)

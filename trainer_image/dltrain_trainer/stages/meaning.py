@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dltrain_trainer.checkpoint.fitted import PREPROCESSING
-from dltrain_trainer.data.statistics.identity import columns_of, inputs_of, targets_of
 from dltrain_trainer.run import Run
 
 ELSEWHERE: Final = ("source", "format", "limit")
@@ -19,7 +18,7 @@ def what_a_step_means(run: Run) -> dict[str, Any]:
         "model": run.artifact.blueprint.to_dict(),
         PREPROCESSING: run.data.preprocessing.to_dict(),
         **what_fitting_follows_from(run),
-        "targets": targets_of(run.data.dataset.train),
+        "targets": run.facts["training targets"],
         **{f"data.{name}": value for name, value in data.items() if name not in ELSEWHERE},
         **{f"train.{name}": value for name, value in train.model_dump(mode="json", by_alias=True).items()},
     }
@@ -27,9 +26,8 @@ def what_a_step_means(run: Run) -> dict[str, Any]:
 
 def what_fitting_follows_from(run: Run) -> dict[str, Any]:
     """What decides the preprocessing but for rounding: the data, and the job's transforms; as plain JSON values."""
-    dataset, rounded = run.data.dataset, bool(run.data.preprocessing.preparing)
     return {
-        **inputs_of(dataset.train, rounded=rounded),
-        "columns": columns_of(dataset),
+        **{name: run.facts[f"training {name}"] for name in ("samples", "shape", "inputs")},
+        "columns": run.facts["columns"],
         "data.transforms": run.pipeline.data.to_dict().get("transforms"),
     }

@@ -76,10 +76,9 @@ class Records:
         self.steps.flush()
 
     def settle(self) -> None:
-        """Hand all that was recorded to the system, so that it outlives this process."""
+        """Hand what was recorded besides steps to the system, too, so that it outlives this process."""
         self.events.flush()
-        for log in (self.steps, self.epochs):
-            log.flush()
+        self.epochs.flush()
 
     def deliver(self) -> None:
         """Let the storage take what was recorded, if it does in a while: at the end of a training that is complete."""

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from dltrain.api.data import DataSplit
 from dltrain_trainer.data.cache import Say
-from dltrain_trainer.data.counter import Draws
-from dltrain_trainer.data.division import PURPOSE, Indices, shares_of
+from dltrain_trainer.data.division import Indices, hashed, indices_of, shares_of
 from dltrain_trainer.data.readers.access import source_errors
 from dltrain_trainer.data.readers.parts import SPLITS
 from dltrain_trainer.errors import DataError
@@ -136,11 +135,10 @@ def by_key(keys: NDArray[np.int64], shares: tuple[float, ...], seed: int) -> lis
     Returns:
         The indices of each part, in order.
     """
-    place = Draws(seed, 0, keys, PURPOSE).uniform(1)[0]
+    place, part = hashed(keys, shares, seed)
     ends = np.cumsum(shares)
-    part = np.searchsorted(ends, place, side="right")  # len(shares) for what is left
     for which, (low, high) in enumerate(zip((0, *ends), (*ends, 1), strict=True)):
         spare = np.bincount(part, minlength=len(shares) + 1)[part] > 1
         if low < high and which not in part and spare.any():
             part[np.where(spare, np.maximum(low - place, place - high), np.inf).argmin()] = which
-    return [np.flatnonzero(part == which) for which in (len(shares), *range(len(shares)))]
+    return indices_of(part, len(shares))

@@ -43,33 +43,23 @@ def facts_of(dataset: Dataset, *, rounded: bool) -> Facts:
         "task": dataset.task,
         "outputs": dataset.outputs,
         "classes": {SUM: digest(dataset.classes)},
-        "columns": columns_of(dataset),
+        "columns": {SUM: digest([[feature.name, *feature.categories] for feature in dataset.features])},
     }
     for name, split in splits.items():
         if split is not None:
-            each = {**inputs_of(split, rounded=rounded), "targets": targets_of(split)}
-            facts |= {f"{name} {what}": value for what, value in each.items()}
+            facts |= {f"{name} {what}": value for what, value in facts_of_split(split, rounded=rounded).items()}
     return facts
 
 
-def columns_of(dataset: Dataset) -> Facts:
-    """What tells the columns of a table from others: their names, and what the values of text stand for."""
-    return {SUM: digest([[feature.name, *feature.categories] for feature in dataset.features])}
-
-
-def inputs_of(split: Split, *, rounded: bool) -> Facts:
-    """What tells the inputs of a split from others; `rounded` as in `facts_of`."""
+def facts_of_split(split: Split, *, rounded: bool) -> Facts:
+    """What tells a split from others; `rounded` as in `facts_of`."""
     kind = str(split.inputs.dtype).removeprefix("torch.")
     return {
         "samples": len(split),
         "shape": f"{kind} {tuple(split.inputs.shape[1:])}",
         "inputs": {LOOKS: looks(split.inputs)} if rounded else {SUM: content_digest(split.inputs)},
+        "targets": {SUM: content_digest(split.targets)},
     }
-
-
-def targets_of(split: Split) -> Facts:
-    """What tells the targets of a split from others."""
-    return {SUM: content_digest(split.targets)}
 
 
 def content_digest(rows: Tensor) -> str:
