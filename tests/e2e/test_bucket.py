@@ -88,25 +88,30 @@ def test_a_job_on_a_bucket_that_loses_all_its_pods_and_its_bucket_for_a_while_gi
     assert running.status.checkpoint.uri.startswith(f"s3://{BUCKET}/team/killed-")
     pods = [pod["metadata"]["name"] for pod in space.pods("killed").values()]
     server.fault = lambda _method, _path: "busy"  # it trains on, for nothing else is known to be kept
-    before = running.status.checkpoint.step
-    space.await_job(
+    away_since = running.status.checkpoint.step
+    away = space.await_job(
         "killed",
         "trains on while the bucket is away",
-        lambda job: job.status.progress and (job.status.progress.step or 0) > before + 100,
+        lambda job: steps_done(job) > away_since + 100,
         120,
     )
+    assert away.status.checkpoint is not None
+    before = away.status.checkpoint.step  # one that was on its way when the bucket went may have come
     space.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
     server.fault = lambda _method, _path: "slow"  # from which the next pods bring back what there is
-    space.await_job(
+    on = space.await_job(
         "killed",
         "goes on, and sends a checkpoint",
         lambda job: (
-            job.status.restarts.infrastructure and job.status.checkpoint and job.status.checkpoint.step > before
+            job.status.restarts.infrastructure
+            and job.status.is_true("Running")
+            and job.status.checkpoint
+            and job.status.checkpoint.step > before
         ),
         180,
     )
     server.fault = lambda _method, _path: None
-    hurry(space, space.client.get("killed"))
+    hurry(space, on)
     finished = space.client.wait("killed", timeout=240)
     status = finished.status
     assert (status.phase, status.restarts.user) == ("Succeeded", 0)
