@@ -5,18 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dltrain.api.model import Model
 from dltrain.api.parse import parse_document
 from dltrain_trainer.models import Blueprint
-from tests.bench.peers.ddp_training import cnn, resnet18
-from tests.bench.trainer import CNN, RESNET, Task, job_of, steady
+from tests.bench.peers.ddp_training import MODELS
+from tests.bench.trainer import CNN, NARROW_RESNET, RESNET, Task, job_of, steady
 
-PEERS = {"cnn": cnn, "resnet18": resnet18}
+TASKS = (CNN, RESNET, NARROW_RESNET)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_the_peer_with_our_weights_gives_our_outputs(name: str) -> None:
-    ours, theirs = Blueprint(Model(name=name), (1, 28, 28), 10).build(0).eval(), PEERS[name]().eval()
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_the_peer_with_our_weights_gives_our_outputs(task: Task) -> None:
+    spec = parse_document(job_of(task, 1, "fp32", 3)).spec
+    assert spec.pipeline is not None
+    ours, theirs = Blueprint(spec.pipeline.model, (1, 28, 28), 10).build(0).eval(), MODELS[task.name]().eval()
     own, other = list(ours.state_dict().values()), theirs.state_dict()
     assert [value.shape for value in own] == [value.shape for value in other.values()]
     theirs.load_state_dict(dict(zip(other, own, strict=True)))
@@ -25,7 +26,7 @@ def test_the_peer_with_our_weights_gives_our_outputs(name: str) -> None:
         torch.testing.assert_close(theirs(images), ours(images))
 
 
-@pytest.mark.parametrize("task", [CNN, RESNET], ids=lambda task: task.model)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_job_is_what_the_peer_is_told(task: Task, ranks: int) -> None:
     spec = parse_document(job_of(task, ranks, "fp32", 3)).spec

@@ -42,6 +42,23 @@ def resnet18() -> nn.Module:
     return model
 
 
+def narrow_resnet18(width: int = 16) -> nn.Module:
+    """The same of torchvision's blocks with a quarter of the channels, which two cores train in minutes."""
+    layers: list[nn.Module] = [nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    inputs = width
+    for stage in range(4):
+        outputs = width << stage
+        for stride in (1 + (stage > 0), 1):
+            changes = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            shortcut = changes if (stride, inputs) != (1, outputs) else None
+            layers.append(models.resnet.BasicBlock(inputs, outputs, stride, shortcut))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
+
+
+MODELS = {"cnn": cnn, "resnet18": resnet18, "narrow-resnet18": narrow_resnet18}
+
+
 def accuracy(model: nn.Module, loader: DataLoader[Any]) -> float:
     """The share of right answers."""
     model.eval()
@@ -61,7 +78,7 @@ def main(data: str, name: str, samples: int, batch: int, epochs: int, rate: floa
     sampler: DistributedSampler[Any] = DistributedSampler(train, seed=seed)
     size = dist.get_world_size()
     loader = DataLoader(train, batch // size, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
-    model = DistributedDataParallel({"cnn": cnn, "resnet18": resnet18}[name]())
+    model = DistributedDataParallel(MODELS[name]())
     optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
     criterion = nn.CrossEntropyLoss()
@@ -79,7 +96,7 @@ def main(data: str, name: str, samples: int, batch: int, epochs: int, rate: floa
         rates.append(size * seen / (time.perf_counter() - start))
     if dist.get_rank() == 0:
         test = DataLoader(FashionMNIST(data, train=False, transform=transform), 256)
-        found = accuracy(model.module, test) if name == "cnn" else None
+        found = accuracy(model.module, test) if name != "resnet18" else None
         print(json.dumps({"rates": rates, "accuracy": found}), flush=True)
     dist.barrier()
     dist.destroy_process_group()
