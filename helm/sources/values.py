@@ -91,8 +91,8 @@ OPERATOR: Final[Members] = {
             "limits": quantities("What it may not exceed.", {"memory": "512Mi"}),
         },
     ),
-    "nodeSelector": words("Labels of the nodes that the operator may run on."),
-    "tolerations": records("Taints of nodes that the operator tolerates.", TOLERATION),
+    "nodeSelector": words("Labels of the nodes that the operator, the web page and the test may run on."),
+    "tolerations": records("Taints of nodes that the operator, the web page and the test tolerate.", TOLERATION),
     "affinity": foreign("Affinity of the operator's pods (core/v1 Affinity), instead of the chart's own."),
     "topologySpreadConstraints": foreign("How the operator's pods are spread (core/v1).", "array"),
     "priorityClassName": text("The PriorityClass of the operator's pods.", pattern=OPTIONAL_NAME),
@@ -174,7 +174,8 @@ OTHERS: Final[Members] = {
                 "Who may reach the metrics (networking.k8s.io/v1 NetworkPolicyPeer); anyone if empty.", "array"
             ),
             "apiServer": texts(
-                "Address ranges of the API server, as in 10.0.0.0/28; any address if empty.",
+                "Address ranges of the API server, as in 10.0.0.0/28, and of the Service kubernetes, which some "
+                "plugins (the VPC CNI of EKS) see instead; any address if empty.",
                 pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
                 item="A range in CIDR notation.",
             ),

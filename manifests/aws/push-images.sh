@@ -26,8 +26,11 @@ push() {
 aws ecr get-login-password --region "$region" | docker login --username AWS --password-stdin "$registry" >&2
 if [ -z "${BASE_IMAGE:-}" ]; then
   docker pull --quiet --platform linux/amd64 "$debian:bookworm-slim" >/dev/null
-  digests=$(docker image inspect --format '{{join .RepoDigests "\n"}}' "$debian:bookworm-slim")
-  BASE_IMAGE=$debian@${digests#*@}
+  # One line for each name that it was pulled by, in any order: mirrors may have other digests of the same image.
+  digests=$(docker image inspect --format '{{join .RepoDigests "\n"}}' "$debian:bookworm-slim" |
+    sed -nE 's%^(docker.io/)?(library/)?debian@%%p')
+  : "${digests:?Debian has no digest here: name one in BASE_IMAGE}"
+  BASE_IMAGE=$debian@${digests%%$'\n'*}
 fi
 push operator operator/Dockerfile . "BASE_IMAGE=$BASE_IMAGE"
 values="image: {digest: \"$digest\"}"

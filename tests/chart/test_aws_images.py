@@ -23,7 +23,7 @@ DIGESTS: Final = {
 DOCKER: Final = f"""#!/usr/bin/env bash
 echo "docker $*" >>"$CALLS"
 case "$1" in
-  image) printf 'debian@{DEBIAN.partition("@")[2]}\n' ;;
+  image) printf "${{PULLED:-debian@{DEBIAN.partition("@")[2]}}}\n" ;;
   login) cat >/dev/null && echo Login Succeeded ;;
   *) echo "7: digest: sha256: size" ;;
 esac
@@ -88,6 +88,19 @@ def test_images_are_made_of_a_base_that_is_pinned_and_told(tmp_path: Path) -> No
     arguments = [call.partition("--build-arg ")[2].split()[0] for call in calls if call.startswith("docker build")]
     made_of = f"TRAINER_IMAGE={REGISTRY}/dltrain/trainer@{DIGESTS['trainer']}"
     assert arguments == [f"BASE_IMAGE={DEBIAN}", f"BASE_IMAGE={DEBIAN}", made_of]
+
+
+@pytest.mark.parametrize(
+    "pulled",
+    [
+        pytest.param(f"public.ecr.aws/docker/library/debian@sha256:{'e' * 64}\n{DEBIAN[18:]}", id="a mirror's first"),
+        pytest.param(f"{DEBIAN[18:]}\npublic.ecr.aws/docker/library/debian@sha256:{'e' * 64}", id="a mirror's last"),
+        pytest.param(f"{DEBIAN}\n{DEBIAN[:-1]}e", id="two of its own, as podman has them"),
+    ],
+)
+def test_an_image_that_has_several_names_here_is_pinned_by_one_of_debians(tmp_path: Path, pulled: str) -> None:
+    said, _ = pushed(tmp_path, PULLED=pulled)
+    assert said.startswith(f"# made of {DEBIAN}\n#")
 
 
 def test_only_repositories_that_are_missing_are_made(tmp_path: Path) -> None:

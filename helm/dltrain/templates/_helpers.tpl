@@ -46,6 +46,11 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- if .image.digest }}{{ $name }}@{{ .image.digest }}{{ else }}{{ $name }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{/* When the operator's image is pulled, where Kubernetes would do otherwise: it asks for a tag "latest" each time. */}}
+{{- define "dltrain.pullPolicy" -}}
+{{- if or (ne .Values.image.pullPolicy "IfNotPresent") (eq .Values.image.tag "latest") }}{{ .Values.image.pullPolicy }}{{ end }}
+{{- end }}
+
 {{- define "dltrain.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "dltrain.name" .) }}
 {{- end }}
