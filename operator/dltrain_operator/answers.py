@@ -16,12 +16,18 @@ class StaleError(ClusterError):
     """The object has changed, or is another one, since it was last seen."""
 
 
+class WebhookDownError(UnavailableError):
+    """An admission webhook does not answer: that may last, and is nothing that looking at the API server shows."""
+
+
 class GoneError(ClusterError):
     """The API server does not remember so old a version."""
 
 
-WEBHOOK: Final = "admission webhook"
-"""What refuses in whatever way it likes, and may do so for a while only: with a registry away, say."""
+POLICIES: Final = ("admission webhook", "ValidatingAdmissionPolicy '")
+"""Who refuses in whatever way it likes, and may do so for a while only: with a registry away, say."""
+DOWN: Final = "failed calling webhook"
+"""What the API server says where it cannot reach one."""
 PLAIN: Final = {404: NotFoundError, 410: GoneError}
 """Statuses that say all by themselves."""
 
@@ -36,10 +42,10 @@ def error_of(status: int, request: str, text: bytes, retry_after: float) -> Clus
         return AlreadyExistsError(sentence)
     if status == 409:
         return StaleError(sentence)
-    if status in {400, 413, 422} and WEBHOOK not in message:
+    if status in {400, 413, 422} and not any(policy in message for policy in POLICIES):
         return RefusedError(message or sentence)
     if status == 429 or status >= 500:
-        return UnavailableError(sentence, retry_after)
+        return (WebhookDownError if DOWN in message else UnavailableError)(sentence, retry_after)
     return ClusterError(sentence)
 
 

@@ -211,9 +211,16 @@ class Cluster:
             uid: its uid.
             force: of a pod: at once, without waiting for its kubelet.
         """
-        options: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        options |= {"gracePeriodSeconds": 0} if force else {}
-        return await self._request("delete", path_of(kind, namespace, name), body=options)
+        options = {"gracePeriodSeconds": 0} if force else {}
+        return await self._delete(path_of(kind, namespace, name), {"uid": uid}, **options)
+
+    async def delete_unchanged(self, kind: str, namespace: str, name: str, version: int) -> Object:
+        """Delete an object if it is still of that resourceVersion, which no other object ever has."""
+        return await self._delete(path_of(kind, namespace, name), {"resourceVersion": str(version)})
+
+    async def _delete(self, path: str, preconditions: dict[str, str], **options: Any) -> Object:
+        body = {"propagationPolicy": "Background", "preconditions": preconditions, **options}
+        return await self._request("delete", path, body=body)
 
     async def _request(
         self,

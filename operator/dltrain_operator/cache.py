@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.progress import Progress
+from dltrain_operator.clock import utc_now
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.profile_record import ProfileRecord
 from dltrain_operator.records import ChildRecord, JobKey, JobRecord, PodRecord, Record
@@ -22,7 +23,8 @@ REMEMBERED_DELETIONS: Final = 4096
 class Cache:
     """Holds the newest record of every object; an older one never replaces a newer one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
         self._jobs: dict[JobKey, JobRecord] = {}
         self._owned: defaultdict[JobKey, dict[str, PodRecord | ChildRecord]] = defaultdict(dict)
         self._notes: defaultdict[JobKey, Notes] = defaultdict(Notes)
@@ -40,10 +42,11 @@ class Cache:
             return False
         if isinstance(record, JobRecord):
             self._put_job(record)
+        elif isinstance(record, PodRecord):
+            self._owned[record.key][record.uid] = self._timed(record, old)
+            self._pod_seen(record)
         else:
             self._owned[record.key][record.uid] = record
-        if isinstance(record, PodRecord):
-            self._pod_seen(record)
         return record != old
 
     def remove(self, record: Record) -> bool:
@@ -96,9 +99,11 @@ class Cache:
             return None
         owned = self._owned.get(key, {}).values()
         mine = [record for record in owned if record.owner == job.uid]
+        pods = sorted((r for r in owned if isinstance(r, PodRecord)), key=lambda r: (r.index, r.incarnation))
         return Observed(
             job=job,
-            pods=tuple(sorted((r for r in mine if isinstance(r, PodRecord)), key=lambda r: (r.index, r.incarnation))),
+            pods=tuple(pod for pod in pods if pod.owner == job.uid),
+            left=tuple(pod for pod in pods if pod.owner != job.uid),
             children={record.kind: record for record in mine if isinstance(record, ChildRecord)},
             predecessor=len(mine) < len(owned),
             notes=self._notes.get(key, Notes()),
@@ -149,6 +154,10 @@ class Cache:
         if key in self._jobs:
             self._notes[key] = replace(self._notes[key], **changes)
 
+    def written_at(self, key: JobKey) -> datetime | None:
+        """When this process last wrote the status of a job, if ever."""
+        return self._notes[key].written_at if key in self._notes else None
+
     def issue(self, key: JobKey, pods: Iterable[tuple[int, int]]) -> None:
         """Note the (index, incarnation) of pods whose numbers are in the status from now on."""
         self.note(key, issued=self._notes[key].issued | set(pods))
@@ -190,6 +199,11 @@ class Cache:
         if old is not None and old.uid != record.uid:
             self._notes.pop(record.key, None)
         self._jobs[record.key] = record
+
+    def _timed(self, pod: PodRecord, old: Record | None) -> PodRecord:
+        """A pod that runs, with the time since when that is known."""
+        since = old.seen_running_at if isinstance(old, PodRecord) else None
+        return replace(pod, seen_running_at=since or self._clock()) if pod.running else pod
 
     def _pod_seen(self, pod: PodRecord) -> None:
         notes = self._notes.get(pod.key, Notes())

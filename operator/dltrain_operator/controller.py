@@ -19,6 +19,7 @@ from dltrain_operator.lag import WatchLag
 from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
+from dltrain_operator.pace import pause_after
 from dltrain_operator.patience import patiently
 from dltrain_operator.profile_record import profile_record
 from dltrain_operator.queue import WorkQueue
@@ -31,7 +32,7 @@ from dltrain_operator.watches import Watches
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS: Final = 1.0
-"""For how long progress alone is gathered before the job is looked at."""
+"""For how long progress alone is gathered, at least, before the job is looked at: nothing comes of it but a status."""
 
 STUCK_SECONDS: Final = 300.0
 """A look at a job sends a few rounds of requests, each of which has a deadline of 30 s."""
@@ -182,7 +183,9 @@ class Controller:
         if self._cache.hear(key, coordinator.pod, status):
             self._changed(key)
         else:
-            self._queue.add_later(key, PROGRESS_SECONDS)
+            now, written_at = utc_now(), self._cache.written_at(key)
+            pause = pause_after(written_at, now).total_seconds() if written_at is not None else 0.0
+            self._queue.add_later(key, max(PROGRESS_SECONDS, pause))
 
     def _changed(self, key: JobKey) -> None:
         """Look at a job soon, if this operator leads: what a stand-by queues would wait, and be counted, for ever."""

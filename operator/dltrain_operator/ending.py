@@ -32,7 +32,7 @@ from dltrain_operator.status import (
     with_phase,
     worker_counts,
 )
-from dltrain_operator.stored import clearing_policy
+from dltrain_operator.stored import clearing_policy, stored_status
 from dltrain_operator.workers import FINISH_GRACE
 
 DECIDED_HERE: Final = frozenset({"DeadlineExceeded", "InvalidSpec", "WorkerLost"})
@@ -198,7 +198,7 @@ def rejected_plan(observed: Observed, error: SpecError, now: datetime) -> Plan:
     look: whoever wrote its end may have got no further.
     """
     document = observed.job.load()
-    policy, old = clearing_policy(document), JobStatus.model_validate(document["status"])
+    policy, old = clearing_policy(document), stored_status(document)
     if old.finished:
         expired = has_expired(policy, old, now)
         return Plan(delete_job=True) if expired else clearing_plan(policy, old, observed.pods, now)

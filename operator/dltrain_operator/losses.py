@@ -61,10 +61,10 @@ def given_up_at(pod: PodRecord, observed: Observed, limit: timedelta) -> datetim
         return unheard + limit if unheard is not None else None
     if not speaks(notes, observed.pods) or notes.group is None or pod.index in notes.group.members:
         return None
+    since = pod.seen_running_at or pod.started_at or pod.created_at
     if pod.unreachable:
-        return pod.started_at or pod.created_at  # two witnesses
-    silent = pod.index in notes.group.silent
-    return (pod.started_at or pod.created_at) + limit if silent else None
+        return since  # two witnesses
+    return since + limit if pod.index in notes.group.silent else None
 
 
 def speaks(notes: Notes, pods: Sequence[PodRecord]) -> bool:

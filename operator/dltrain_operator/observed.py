@@ -51,6 +51,8 @@ class Observed:
     """Kind -> the child of that kind."""
     predecessor: bool = False
     """Whether objects of an earlier job of the same name are still there."""
+    left: tuple[PodRecord, ...] = ()
+    """The pods among them."""
     notes: Notes = Notes()
     profiles: tuple[ProfileRecord, ...] = ()
     """The profiles of the cluster."""

@@ -40,9 +40,12 @@ def make_plan(observed: Observed, now: datetime, site: Site) -> Plan:
 
 
 def with_force(plan: Plan, observed: Observed) -> Plan:
-    """A plan that waits for no kubelet that is gone: neither for pods to delete, nor for those being deleted."""
+    """A plan that waits for no kubelet that is gone: neither for pods to delete, nor for those being deleted.
+
+    Those of an earlier job are among the latter: its name is free only once they are gone.
+    """
     lost = [pod for pod in plan.remove if pod.unreachable]
-    stuck = [pod for pod in observed.pods if pod.stuck]
+    stuck = [pod for pod in (*observed.pods, *observed.left) if pod.stuck]
     return replace(plan, remove=tuple(pod for pod in plan.remove if pod not in lost), force=(*lost, *stuck))
 
 

@@ -15,7 +15,7 @@ from dltrain.api.job import DLTrainJob
 from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
 from dltrain_operator.actions import Plan
-from dltrain_operator.answers import RefusedError, StaleError
+from dltrain_operator.answers import RefusedError, StaleError, WebhookDownError
 from dltrain_operator.apply import Cluster
 from dltrain_operator.cache import Cache
 from dltrain_operator.children.gang import GangScheduler
@@ -35,11 +35,12 @@ from dltrain_operator.observer import Observers
 from dltrain_operator.plan import make_plan
 from dltrain_operator.records import READERS, JobKey, JobRecord, Object, PodRecord, job_record
 from dltrain_operator.site import Site
+from dltrain_operator.stored import stored_status
 
 log = logging.getLogger(__name__)
 
 STALE_PAUSE: Final = timedelta(seconds=1)
-"""Until the next look at a job that had changed when its status was to be written.
+"""Until the next look at a job that had changed when its status was to be written, or it to be deleted.
 
 The watch tells of the change, but queues no look if it is none of the record's: of labels or annotations, say.
 """
@@ -125,14 +126,16 @@ class Reconciler:
         """Do what follows the status."""
         key = observed.job.key
         try:
-            await together([self._provide(observed, plan), self._clear_away(observed.job, plan)])
+            await together([self._provide(observed, plan), self._clear_away(plan)])
+            if plan.delete_job:
+                return await self._delete_job(observed.job)
         except RefusedError as error:
             self._cache.note(key, refusal=str(error))
             return utc_now()
-        except UnavailableError:
-            raise  # passes by itself
         except ClusterError as error:
-            self._cache.note(key, trouble=str(error))
+            passes = isinstance(error, UnavailableError) and not isinstance(error, WebhookDownError)
+            if not passes:
+                self._cache.note(key, trouble=str(error))
             raise
         if observed.notes.trouble:
             self._cache.note(key, trouble="")
@@ -159,7 +162,7 @@ class Reconciler:
         if self._cache.put(written):  # else the watch has told of it already, and no event is to come
             self._lag.wrote(written)
         self._cache.note(job.key, written_at=utc_now())
-        old = plan.job.status if plan.job is not None else JobStatus.model_validate(job.load()["status"])
+        old = plan.job.status if plan.job is not None else stored_status(job.load())
         created_at = plan.job.metadata.creation_timestamp if plan.job is not None else None
         count_change(self._metrics, created_at, old, plan.status, utc_now())
         self._cache.issue(job.key, [(pod.index, pod.incarnation) for pod in (*plan.pods, *plan.held)])
@@ -173,7 +176,9 @@ class Reconciler:
         if plan.job is not None and plan.pods:
             work += [self._ensure_identity(plan.job), ensure_group(self._cluster, plan.job, plan.group)]
         await together(work)
-        await together([self._create(pod.manifest) for pod in plan.pods])
+        # The first one alone: a quota, a policy or a webhook that refuses it would refuse thousands, at every look.
+        await together([self._create(pod.manifest) for pod in plan.pods[:1]])
+        await together([self._create(pod.manifest) for pod in plan.pods[1:]])
         if plan.pods:
             self._pods_created(plan)
 
@@ -212,12 +217,19 @@ class Reconciler:
         with suppress(AlreadyExistsError):
             await self._cluster.create(identity_secret(job, identity, version))
 
-    async def _clear_away(self, job: JobRecord, plan: Plan) -> None:
+    async def _clear_away(self, plan: Plan) -> None:
         doomed = [(pod, False) for pod in plan.remove] + [(pod, True) for pod in plan.force]
         await together([self._delete_pod(pod, force=force) for pod, force in doomed])
-        if plan.delete_job:
-            with suppress(NotFoundError, StaleError):
-                await self._cluster.delete(JobRecord.kind, *job.key, job.uid)
+
+    async def _delete_job(self, job: JobRecord) -> datetime | None:
+        """Delete a job whose time is over, and no other version of it: a newer one may have been given more time."""
+        try:
+            await self._cluster.delete_unchanged(JobRecord.kind, *job.key, job.version)
+        except NotFoundError:
+            return None
+        except StaleError:
+            return utc_now() + STALE_PAUSE
+        return None
 
     async def _delete_pod(self, pod: PodRecord, *, force: bool) -> None:
         with suppress(NotFoundError, StaleError):

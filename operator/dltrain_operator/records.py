@@ -88,6 +88,8 @@ class PodRecord:
     """Why it is disrupted, as the reason of its DisruptionTarget has it; empty if it is not."""
     avoids: bool = False
     """Whether it was made to avoid nodes."""
+    seen_running_at: datetime | None = field(default=None, compare=False)
+    """When this process first saw its agent run, by its own clock; the node's may be wrong."""
 
     @property
     def ended(self) -> bool:

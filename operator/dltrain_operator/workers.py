@@ -161,7 +161,7 @@ def in_the_way(worker: WorkerPods, now: datetime) -> tuple[tuple[PodRecord, ...]
 def removal_time(pod: PodRecord, now: datetime) -> datetime:
     """When a pod that is in the way may be removed."""
     lingers = pod.ended and pod.removable  # a sidecar keeps it running, or the kubelet is not done with it
-    return after(pod.ended_at or now, FINISH_GRACE, now) if lingers else now
+    return after(pod.ended_at or pod.created_at, FINISH_GRACE, now) if lingers else now
 
 
 def may_be_finishing(worker: WorkerPods, *, coordinator_lives: bool) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import os
 import re
 import signal
@@ -26,8 +25,8 @@ READY: Final = "jobs are served from now on"
 MADE_BY_OPERATOR: Final = frozenset(
     {"pods", "configmaps", "secrets", "services", "networkpolicies", "dltrainjobs/status", "dltrainjobs"}
 )
-ADDRESSES = itertools.count(2)
-"""Every stand-in for a coordinator listens on an address of loopback that is its own: 127.0.0.2, 127.0.0.3 ..."""
+ADDRESSES: Final = (f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.{last}" for last in range(2, 255))
+"""Every stand-in for a coordinator listens on an address of loopback that is its own, in each process of the tests."""
 PLURALS: Final = {
     "Namespace": "/api/v1/namespaces",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
@@ -132,7 +131,7 @@ class Space:
 
     server: ApiServer
     namespace: str
-    address: str = field(default_factory=lambda: f"127.0.0.{next(ADDRESSES)}")
+    address: str = field(default_factory=lambda: next(ADDRESSES))
     """Where every pod of this namespace claims to be."""
 
     def path(self, plural: str, name: str = "", subresource: str = "") -> str:

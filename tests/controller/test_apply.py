@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
-from dltrain_operator.answers import RefusedError, StaleError, error_of, seconds_in
+from dltrain_operator.answers import RefusedError, StaleError, WebhookDownError, error_of, seconds_in
 from dltrain_operator.apply import connected
 from dltrain_operator.patience import patiently
 from dltrain_operator.resources import path_of
@@ -40,6 +40,8 @@ def answer(reason: str, message: str) -> bytes:
 
 
 DENIED = 'admission webhook "mutate.example.com" denied the request: registry: i/o timeout'
+BY_POLICY = "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
+DOWN = 'Internal error occurred: failed calling webhook "mpod.kb.io": failed to call webhook: connection refused'
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,10 @@ DENIED = 'admission webhook "mutate.example.com" denied the request: registry: i
         pytest.param(400, answer("BadRequest", "unknown field"), RefusedError, "unknown field", id="bad request"),
         pytest.param(400, answer("", DENIED), ClusterError, f"GET /x: {DENIED}", id="a webhook, without a reason"),
         pytest.param(422, answer("Invalid", DENIED), ClusterError, f"GET /x: {DENIED}", id="a webhook"),
+        pytest.param(422, answer("Invalid", BY_POLICY), ClusterError, f"GET /x: {BY_POLICY}", id="a policy"),
+        pytest.param(
+            500, answer("InternalError", DOWN), WebhookDownError, f"GET /x: {DOWN}", id="a webhook that is down"
+        ),
         pytest.param(403, answer("Forbidden", "quota"), ClusterError, "GET /x: quota", id="forbidden"),
         pytest.param(429, answer("TooManyRequests", "busy"), UnavailableError, "GET /x: busy", id="busy"),
         pytest.param(503, b"upstream", UnavailableError, "GET /x: upstream", id="a proxy's words"),
@@ -86,6 +92,8 @@ async def test_an_object_is_created_applied_and_deleted(api_server: ApiServer, n
         assert {(made["kind"], "data" in made) for made in (created, applied)} == {("ConfigMap", False)}
         with pytest.raises(StaleError):
             await cluster.delete("ConfigMap", namespace, "x", uid="another")
+        with pytest.raises(StaleError):
+            await cluster.delete_unchanged("ConfigMap", namespace, "x", int(created["metadata"]["resourceVersion"]))
         await cluster.delete("ConfigMap", namespace, "x", created["metadata"]["uid"])
         with pytest.raises(NotFoundError):
             await cluster.get("ConfigMap", namespace, "x")

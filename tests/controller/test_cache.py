@@ -7,7 +7,7 @@ from dataclasses import replace
 from dltrain_operator.cache import Cache
 from dltrain_operator.observed import Notes, Observed
 from dltrain_operator.records import JobKey
-from tests.controller.builders import KEY, UID, children, job, pod, progress, says
+from tests.controller.builders import KEY, UID, children, job, later, pod, progress, says
 
 JOB = job()
 SERVICE = children(JOB)["Service"]
@@ -62,7 +62,18 @@ def test_objects_of_an_earlier_job_of_the_same_name_are_set_apart() -> None:
     cache.put(pod(0, 7, uid="old", owner="earlier"))
     seen = cache.observed(KEY)
     assert seen is not None
-    assert (seen.predecessor, len(seen.pods)) == (True, 2)
+    assert (seen.predecessor, len(seen.pods), [left.uid for left in seen.left]) == (True, 2, ["old"])
+
+
+def test_since_when_a_pod_runs_is_told_by_the_clock_of_the_operator() -> None:
+    times = iter([later(10), later(20), later(30)])
+    cache = Cache(clock=lambda: next(times))
+    cache.put(JOB)
+    for record in (pod(0, phase="Pending"), pod(0, version=2), pod(0, version=3, ready=False), pod(1)):
+        cache.put(record)
+    seen = cache.observed(KEY)
+    assert seen is not None
+    assert [each.seen_running_at for each in seen.pods] == [later(10), later(20)]
 
 
 def test_notes_end_with_their_job() -> None:

@@ -92,7 +92,10 @@ def test_the_network_policy_of_a_command() -> None:
                 {"to": [own_pods]},
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
                 {"ports": [{"port": 443, "protocol": "TCP"}]},
-                {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"port": 80, "protocol": "TCP"}]},
+                {
+                    "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}],
+                    "ports": [{"port": 80, "protocol": "TCP"}],
+                },
             ],
         },
     }

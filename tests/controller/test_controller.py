@@ -14,7 +14,7 @@ from dltrain_operator.master_key import MasterKeys
 from dltrain_operator.metrics import Metrics
 from dltrain_operator.observed import Notes
 from dltrain_operator.settings import Settings
-from tests.controller.builders import KEY, UID, job_object, says
+from tests.controller.builders import KEY, NOW, UID, job_object, later, progress, says
 
 TURNS = 100
 """Of the event loop: more than anything takes that waits for nothing."""
@@ -135,6 +135,23 @@ async def test_an_operator_that_leads_from_its_start_asks_nothing_between_the_le
     leading = controller.lead()
     with pytest.raises(StopIteration):
         leading.send(None)  # it has never waited
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [pytest.param(0, 10, id="just now"), pytest.param(-7, 3, id="7 s ago"), pytest.param(-60, 1, id="long ago")],
+)
+async def test_progress_alone_is_looked_at_when_it_may_be_written_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, written: float, seconds: float
+) -> None:
+    monkeypatch.setattr("dltrain_operator.controller.utc_now", lambda: NOW)
+    bench = Bench()
+    bench.tell("ADDED", named(KEY.name, uid=UID))
+    bench.controller.heard(KEY, COORDINATOR, says("running", progress=progress(1)))
+    bench.controller._cache.note(KEY, written_at=later(written))
+    begun = asyncio.get_running_loop().time()
+    bench.controller.heard(KEY, COORDINATOR, says("running", progress=progress(2)))
+    assert bench.controller._queue._timers[KEY].when() == pytest.approx(begun + seconds, abs=0.5)
 
 
 @pytest.mark.parametrize("word", [says("succeeded"), None], ids=["it said", "it cannot be reached"])

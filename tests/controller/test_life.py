@@ -128,8 +128,8 @@ def test_a_job_runs_to_its_end_within_its_budget_of_writes(space: Space, tmp_pat
     progress = sum(with_progress.values()) - sum(without_progress.values())
     submitted = 1
     assert (progress, total - progress - submitted) == (1, 2 + 8)
-    reasons = [event["reason"] for event in space.items("events")]
-    assert sorted(reasons) == ["Accepted", "Completed", "Running", "Started"]
+    events = ["Accepted", "Completed", "Running", "Started"]  # which follow a status that was written
+    wait_for("its events", lambda: sorted(event["reason"] for event in space.items("events")) == events)
 
 
 def test_what_a_job_owns_goes_with_it(space: Space) -> None:

@@ -54,6 +54,18 @@ def without(index: int, *, silent: bool, **more: Any) -> dict[str, Any]:
         pytest.param(pod(1, **CUT_OFF), without(1, silent=False), True, id="missing, and Kubernetes hears nothing too"),
         pytest.param(pod(1, **CUT_OFF), heard("running", members=(0, 1)), False, id="cut off from Kubernetes alone"),
         pytest.param(pod(1, started_at=later(590)), without(1, silent=True), False, id="it has just started"),
+        pytest.param(
+            pod(1, seen_running_at=later(590), **STARTED),
+            without(1, silent=True),
+            False,
+            id="it has just started, and its node's clock is behind",
+        ),
+        pytest.param(
+            pod(1, seen_running_at=NOW, unreachable=True, started_at=later(3600)),
+            without(1, silent=True),
+            True,
+            id="silent for long, and its node's clock is ahead",
+        ),
         pytest.param(pod(1, phase="Pending"), without(1, silent=True), False, id="it has not started"),
         pytest.param(
             pod(1, **STARTED),

@@ -44,6 +44,7 @@ PARTIES = [
     Party("s3", "52.1.2.3"),
     Party("database", "10.20.0.9"),
     Party("pod identity", "169.254.170.23"),
+    Party("pod identity over IPv6", "fd00:ec2::23"),
     Party("credentials of the instance", "169.254.169.254"),
 ]
 BY_NAME = {party.name: party for party in PARTIES}
@@ -79,7 +80,7 @@ def expected(source: str, target: str, port: str) -> bool:
     """What the documentation says, said once more in another way."""
     if source in OWN:
         inside = target in OWN[source]
-        remote = source == "b-0" and (port == "https" or (target == "pod identity" and port == "http"))
+        remote = source == "b-0" and (port == "https" or (target.startswith("pod identity") and port == "http"))
         leaves = inside or port in DNS or remote
     else:
         leaves = True

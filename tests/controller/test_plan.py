@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -352,6 +353,28 @@ def test_what_can_be_read_of_a_rejected_jobs_policy_holds() -> None:
     assert plan_without_children(changed, ended(0, 1), at=10_000) == Plan(remove=(ended(0, 1),))
 
 
+def with_newer_status(record: JobRecord, **fields: Any) -> JobRecord:
+    """The record of a job whose status a newer version has written, with a condition that this one does not know."""
+    document = record.load()
+    condition = {"type": "Rebalanced", "status": "True", "reason": "New", "lastTransitionTime": "2026-03-01T12:00:00Z"}
+    document["status"] |= {"conditions": [*document["status"]["conditions"], condition], **fields}
+    return replace(record, document=json.dumps(document))
+
+
+def test_a_job_whose_status_is_not_understood_fails_and_keeps_what_can_be_read_of_it() -> None:
+    record = with_newer_status(running(), attempt=7, lastRestart={"reason": "Quirk"})
+    decided = plan_without_children(record, *BOTH, at=600)
+    assert decided.status is not None
+    assert (decided.status.phase, decided.status.attempt, decided.status.last_restart) == ("Failed", 7, None)
+    assert removed(decided) == ["cifar-0-1", "cifar-1-1"]
+
+
+def test_a_job_that_has_ended_is_cleared_away_though_its_status_is_not_understood() -> None:
+    record = with_newer_status(finished(ttlSecondsAfterFinished=100))
+    assert plan_without_children(record, at=699) == Plan(requeue_at=later(700))
+    assert plan_without_children(record, at=700) == Plan(delete_job=True)
+
+
 def test_a_job_of_another_controller_is_not_rejected_either() -> None:
     record = not_understood(managedBy="kueue.x-k8s.io/multikueue")
     assert plan_without_children(record, *BOTH, at=600) == Plan()
@@ -627,7 +650,10 @@ def test_a_job_waits_for_what_an_earlier_job_of_its_name_has_left() -> None:
     assert decided.status is not None
     assert (decided.status.phase, why(decided.status)[1]) == ("Pending", "WaitingForPredecessor")
     assert (decided.pods, decided.children) == ((), ())
-    assert make_plan(replace(seen, job=with_status(record, decided.status)), later(60), SITE).quiet
+    waits = replace(seen, job=with_status(record, decided.status))
+    assert make_plan(waits, later(60), SITE).quiet
+    gone = deleting(0, uid="old", owner="earlier", unreachable=True)
+    assert make_plan(replace(waits, left=(gone, deleting(1, owner="earlier"))), later(60), SITE).force == (gone,)
 
 
 # ---------------------------------------------------------------- children

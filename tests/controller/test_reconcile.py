@@ -11,7 +11,7 @@ import pytest
 
 from dltrain.api.status import JobStatus
 from dltrain.errors import AlreadyExistsError, ClusterError, NotFoundError, UnavailableError
-from dltrain_operator.answers import RefusedError, StaleError
+from dltrain_operator.answers import RefusedError, StaleError, WebhookDownError
 from dltrain_operator.cache import Cache
 from dltrain_operator.clock import utc_now
 from dltrain_operator.events import Recorder
@@ -21,7 +21,7 @@ from dltrain_operator.metrics import Metrics
 from dltrain_operator.observer import Observers
 from dltrain_operator.reconcile import STALE_PAUSE, Reconciler, Tools
 from dltrain_operator.records import job_record
-from tests.controller.builders import KEY, SITE, UID, deleting, ended, job_object, pod
+from tests.controller.builders import KEY, NOW, SITE, UID, deleting, ended, job_object, pod
 
 KEYS = MasterKeys({"1": b"m" * 32})
 
@@ -52,6 +52,12 @@ class FaultyCluster:
         self._note("delete by force" if force else "delete", kind)
         return {"kind": "Status", "metadata": {}}
 
+    async def delete_unchanged(self, kind: str, namespace: str, name: str, version: int) -> dict[str, Any]:
+        self._note("delete", kind)
+        if str(version) != self.job["metadata"]["resourceVersion"]:
+            raise StaleError("changed")
+        return {"kind": "Status", "metadata": {}}
+
     def _answer(self, verb: str, manifest: dict[str, Any]) -> dict[str, Any]:
         self._note(verb, manifest["kind"])
         given = {
@@ -70,10 +76,10 @@ class FaultyCluster:
 
 
 class Bench:
-    """A reconciler with one job of one worker, and a cluster that can fail."""
+    """A reconciler with one job, of one worker unless it is said otherwise, and a cluster that can fail."""
 
     def __init__(self, **job: Any) -> None:
-        given = job_object(replicas=1, **job)
+        given = job_object(**{"replicas": 1, **job})
         self.cluster, self.cache = FaultyCluster(given), Cache()
         self.cache.put(job_record(given))
         self.metrics, self.lags = Metrics(), list[float]()
@@ -212,6 +218,25 @@ async def test_an_api_server_that_is_away_is_no_trouble_of_the_job() -> None:
     assert bench.notes().trouble == ""
 
 
+async def test_a_webhook_that_is_down_is_trouble_of_the_job() -> None:
+    bench = Bench()
+    bench.cluster.faults["create", "Pod"] = WebhookDownError("failed calling webhook")
+    with pytest.raises(UnavailableError):
+        await bench.look(KEY)
+    assert bench.notes().trouble == "failed calling webhook"
+
+
+async def test_a_cluster_that_refuses_one_pod_is_not_asked_for_all_of_them() -> None:
+    bench = Bench(replicas=100)
+    bench.cluster.faults["create", "Pod"] = ClusterError("exceeded quota")
+    with pytest.raises(ClusterError):
+        await bench.look(KEY)
+    assert bench.cluster.asked.count(("create", "Pod")) == 1
+    bench.cluster.faults.clear()
+    await bench.look(KEY)
+    assert bench.cluster.asked.count(("create", "Pod")) == 1 + 100
+
+
 async def test_one_failure_does_not_keep_the_others_from_being_done() -> None:
     bench = Bench()
     bench.cluster.faults["create", "Service"] = ClusterError("forbidden")
@@ -236,6 +261,23 @@ async def test_a_pod_whose_kubelet_is_gone_is_deleted_by_force() -> None:
     await bench.look(KEY)
     assert ("delete by force", "Pod") in bench.cluster.asked
     assert ("delete", "Pod") not in bench.cluster.asked
+
+
+async def test_a_job_that_was_given_more_time_is_not_deleted_by_an_operator_that_has_not_heard_of_it() -> None:
+    over = JobStatus.model_validate(
+        {
+            "observedGeneration": 1,
+            "completionTime": NOW,
+            "conditions": [{"type": "Complete", "status": "True", "reason": "Completed", "lastTransitionTime": NOW}],
+        }
+    )
+    bench = Bench(status=over, policy={"ttlSecondsAfterFinished": 0})
+    bench.cluster.job["metadata"]["resourceVersion"] = "101"
+    assert await bench.look(KEY) is not None, "what has changed may be none of its business"
+    assert bench.cluster.asked == [("delete", "DLTrainJob")]
+    bench.cache.put(job_record(bench.cluster.job))
+    assert await bench.look(KEY) is None
+    assert bench.cluster.asked == 2 * [("delete", "DLTrainJob")]
 
 
 async def test_a_job_that_is_gone_is_not_looked_at() -> None:

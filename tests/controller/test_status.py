@@ -110,6 +110,11 @@ def test_when_a_condition_is_written(reason: Reason, message: str, expected: dat
     assert write_at(OLD, new, later(-1), NOW) == expected
 
 
+def test_a_clock_that_is_set_back_an_hour_does_not_silence_a_job_for_an_hour() -> None:
+    ready = OLD.model_copy(update={"workers": WorkerCounts(ready=1)})
+    assert write_at(OLD, ready, later(3600), NOW) == NOW
+
+
 def test_progress_after_the_first_can_wait() -> None:
     old = OLD.model_copy(update={"progress": progress(1)})
     assert write_at(old, old.model_copy(update={"progress": progress(2)}), later(-1), NOW) == later(9)

@@ -81,3 +81,8 @@ def test_only_the_newest_ended_pods_of_a_worker_are_kept() -> None:
     failed = [ended(1, 1, number, at=0) for number in range(1, 9)]
     seat = seats([pod(0), *failed, pod(1, 9)], incarnations=(1, 9))[1]
     assert [old.incarnation for old in seat.remove] == [1, 2, 3]
+
+
+def test_a_pod_that_a_sidecar_keeps_goes_though_nobody_knows_when_its_agent_ended() -> None:
+    kept = pod(1, exit_code=137)  # a kubelet that has lost a container says so, without a time
+    assert seats([pod(0), kept, pod(1, 2)], incarnations=(1, 2))[1].remove == (kept,)

@@ -16,8 +16,9 @@ from dltrain_operator.children.metadata import Manifest, child_metadata
 HTTPS: Final = 443
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 """The variables of a worker that name another S3 service than AWS'."""
-POD_IDENTITY: Final = "169.254.170.23/32"
-"""Where pods on EKS get their credentials from; the instance's own (169.254.169.254) stay out of reach."""
+POD_IDENTITY: Final = ("169.254.170.23/32", "fd00:ec2::23/128")
+"""Where pods on EKS get their credentials from, the second in clusters of IPv6; the instance's own (169.254.169.254) stay
+out of reach."""
 SERVICE: Final = re.compile(r"[^.]+\.(?:[^.]+\.)*?(?P<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\.svc(?:\..*)?")
 """The host name of a Service, or of a pod behind one: name.namespace.svc, whatever the cluster's domain."""
 
@@ -49,7 +50,7 @@ def worker_network_policy(job: DLTrainJob, operator_namespace: str) -> Manifest:
                 {"to": [own_pods]},
                 {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]},
                 *service_rules(job),
-                *(address_rule(each.cidr, each.ports) for each in permitted_egress(job)),
+                *(address_rule((each.cidr,), each.ports) for each in permitted_egress(job)),
             ],
         },
     }
@@ -115,9 +116,9 @@ def namespace_peer(namespace: str) -> Manifest:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
 
 
-def address_rule(cidr: str, ports: tuple[int, ...]) -> Manifest:
-    """The way to some ports, or all, of a range of addresses."""
-    rule: Manifest = {"to": [{"ipBlock": {"cidr": cidr}}]}
+def address_rule(ranges: tuple[str, ...], ports: tuple[int, ...]) -> Manifest:
+    """The way to some ports, or all, of some ranges of addresses."""
+    rule: Manifest = {"to": [{"ipBlock": {"cidr": each}} for each in ranges]}
     if ports:
         rule["ports"] = [{"port": port, "protocol": "TCP"} for port in ports]
     return rule
