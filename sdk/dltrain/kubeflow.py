@@ -117,6 +117,8 @@ def of_mpi_job(spec: Values) -> Parts:
     kept, notes = policy(spec.get("runPolicy") or {})
     slots = spec.get("slotsPerWorker") or (1 if gpus(container) > 1 else "")  # there it is 1, here one a GPU
     notes += left_out(spec, ("mpiReplicaSpecs", "runPolicy", "slotsPerWorker", "sshAuthMountPath", "mpiImplementation"))
+    pod = replicas["Launcher"]["template"]["spec"]  # it goes; what its init containers do may be work
+    notes += left_out({"initContainers": pod.get("initContainers")}, (), " of the launcher")
     notes += beside + others + of_replica(worker)
     count = number(worker.get("replicas"))
     hydra = spec.get("mpiImplementation") in HYDRA

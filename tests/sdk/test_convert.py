@@ -204,6 +204,13 @@ def test_a_secret_that_is_passed_on_with_all_else_is_found_in_the_environment() 
     assert convert(document).notes[1:] == ("$(S) in the command stays as it is: ranks find S in their environment",)
 
 
+def test_init_containers_that_go_with_the_launcher_are_told_of() -> None:
+    document = mpi_job("horovodrun -np 2 python train.py", {}, {})
+    pod = document["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]
+    pod["initContainers"] = [{"name": "fetch", "image": "fetch:1"}]
+    assert convert(document).notes == (IMAGE, "initContainers of the launcher was left out")
+
+
 def test_excluded_variables_stay_with_the_launcher() -> None:
     launcher = {"env": [variable(name, "1") for name in "ABC"]}
     document = mpi_job("mpiexec.hydra -genvexcl A,C python train.py", launcher, {})

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from dltrain.api.parse import parse_job_file
-from dltrain.starter import Wishes, completed
+from dltrain.api.data import NAMED_SOURCES, Data
+from dltrain.api.evaluate import METRICS_OF
+from dltrain.api.parse import parse_job, parse_job_file
+from dltrain.cli import wishes as options
+from dltrain.starter import METHODS, NAMED_NUMBERS, TASK_IS_SAID, Wishes, completed, starter
 from tests.sdk.command_line import CommandLine
 
 Answer = Callable[..., None]
@@ -105,9 +108,19 @@ def test_the_file_is_named_in_the_commands_at_its_head(dltrain: CommandLine, tmp
         ),
         pytest.param(
             ("--data", "file:///flowers", "--format", "image-folder", "--model", "resnet18"),
-            {"source": "file:///flowers", "format": "image-folder"},
+            {
+                "source": "file:///flowers",
+                "format": "image-folder",
+                "transforms": [{"resize": {"height": 64, "width": 64}}, {"normalize": {}}],  # else they differ in size
+            },
             "resnet18",
             id="a folder",
+        ),
+        pytest.param(
+            ("--data", "file:///rows.csv", "--target", "price", "--task", "regression"),
+            {"source": "file:///rows.csv", "format": "csv", "target": ["price"], "task": "regression"},
+            "mlp",
+            id="numbers",
         ),
         pytest.param(
             ("--data", "file:///rows", "--format", "csv", "--target", "y"),
@@ -124,7 +137,73 @@ def test_init_for_data_of_ones_own(
     file = tmp_path / "job.yaml"
     assert dltrain("init", str(file), *options, "--yes").err == ""
     made = parse_job_file(file).to_manifest()["spec"]["pipeline"]
-    assert (made["data"], made["model"]) == ({**data, "transforms": [{"normalize": {}}]}, {"name": model})
+    assert (made["data"], made["model"]) == ({"transforms": [{"normalize": {}}], **data}, {"name": model})
+
+
+def learning(text: str) -> tuple[str, str, tuple[str, ...] | None]:
+    """Loss, optimizer and metrics of a job file."""
+    pipeline = parse_job(text).spec.pipeline
+    assert pipeline is not None
+    return pipeline.train.loss, pipeline.train.optimizer.name, pipeline.evaluate.metrics
+
+
+CLASSES = ("crossEntropy", "sgd", ("accuracy",))
+NUMBERS = ("mse", "adam", ("mse", "r2"))
+LABELS = ("bceWithLogits", "sgd", ("averagePrecision", "rocAuc"))
+
+
+@pytest.mark.parametrize("source", NAMED_SOURCES)
+def test_loss_optimizer_and_metrics_follow_from_a_named_set(source: str) -> None:
+    assert learning(starter(Wishes(data=source))) == (NUMBERS if source in ("diabetes", "sunspots") else CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [("", CLASSES), ("classification", CLASSES), ("regression", NUMBERS), ("multilabel", LABELS)],
+)
+def test_loss_optimizer_and_metrics_follow_from_the_task(task: str, expected: tuple[Any, ...]) -> None:
+    assert learning(starter(Wishes(data="file:///x.csv", target="y", task=task))) == expected
+
+
+def test_every_task_has_a_method() -> None:
+    assert set(METHODS) == set(METRICS_OF)
+    assert set(NAMED_NUMBERS) <= set(NAMED_SOURCES)
+
+
+def test_a_hint_is_one_that_the_data_can_follow() -> None:
+    hints = {data: "augment" in starter(Wishes(data=data)) for data in ("digits", "wine", "sunspots")}
+    assert hints == {"digits": True, "wine": False, "sunspots": False}
+    with_task = [starter(Wishes(data="file:///x.csv", target="y", task=task)) for task in ("", "regression")]
+    assert ["# task" in text for text in with_task] == [True, False]
+
+
+def allowed(option: Any) -> set[str]:
+    """The words that an option, or a field of the contract, may have."""
+    return {word for choice in get_args(option) for word in get_args(choice)}
+
+
+def test_the_options_know_the_formats_and_tasks_of_the_contract() -> None:
+    fields = Data.model_fields
+    assert allowed(get_args(options.DataFormat)[0]) == allowed(fields["format"].annotation)
+    assert allowed(get_args(options.Task)[0]) == allowed(fields["task"].annotation)
+    assert set(TASK_IS_SAID) < allowed(fields["format"].annotation)
+
+
+def test_a_format_that_no_answer_could_mend_is_refused_before_a_question(
+    dltrain: CommandLine, typed: Answer, tmp_path: Path
+) -> None:
+    typed("first", "", "file:///rows", "file:///other")
+    done = dltrain("init", str(tmp_path / "job.yaml"), "--format", "tsv")
+    assert (done.code, done.out) == (2, "")
+    assert "'tsv' is not one of 'idx', 'npz', 'image-folder', 'csv', 'parquet'" in done.err
+
+
+def test_what_an_option_has_said_is_not_asked_for_even_if_it_is_none(
+    dltrain: CommandLine, typed: Answer, tmp_path: Path
+) -> None:
+    typed("first", "", "digits", "mlp", "1", "1", "")
+    done = dltrain("init", str(tmp_path / "job.yaml"), "--gpus", "0")
+    assert (done.code, done.err, "GPUs" in done.out) == (0, "", False)
 
 
 @pytest.mark.parametrize(
@@ -197,18 +276,22 @@ def test_who_has_a_program_is_not_asked_for_data(dltrain: CommandLine, typed: An
     assert parse_job_file(file).spec.command == ("python3", "train.py")
 
 
-def test_of_an_address_format_and_target_are_asked_for(dltrain: CommandLine, typed: Answer, tmp_path: Path) -> None:
+def test_of_an_address_format_target_and_task_are_asked_for(
+    dltrain: CommandLine, typed: Answer, tmp_path: Path
+) -> None:
     file = tmp_path / "job.yaml"
-    typed("first", "", "file:///rows.csv", "", "", "price, size", "", "1", "1", "0", "")
+    typed("first", "", "file:///rows.csv", "", "", "price, size", "numbers", "regression", "", "1", "1", "0", "")
     done = dltrain("init", str(file))
     assert done.code == 0
     assert "idx, npz, image-folder, csv or parquet [csv]: " in done.out
-    assert [line.partition(" (")[0] for line in done.err.splitlines()] == [
-        "  spec.pipeline.data.target: must be given exactly when format is csv or parquet"
+    assert [line.partition(" (")[0].partition(";")[0] for line in done.err.splitlines()] == [
+        "  spec.pipeline.data.target: must be given exactly when format is csv or parquet",
+        "  spec.pipeline.data.task: must be 'classification', 'regression' or 'multilabel'",
     ]
     pipeline = parse_job_file(file).spec.pipeline
     assert pipeline is not None
     assert (pipeline.data.format, pipeline.data.target, pipeline.model.name) == ("csv", ("price", "size"), "mlp")
+    assert (pipeline.data.task, pipeline.train.loss) == ("regression", "mse")
 
 
 def test_a_target_is_asked_for_tables_only(dltrain: CommandLine, typed: Answer, tmp_path: Path) -> None:
@@ -229,7 +312,7 @@ def test_an_answer_that_later_ones_cannot_mend_is_asked_for_again(
     dltrain: CommandLine, typed: Answer, tmp_path: Path
 ) -> None:
     file = tmp_path / "job.yaml"
-    typed("first", "", "digits", "file:///rows", "npz", "csv", "mlp", "1", "1", "0", "")
+    typed("first", "", "digits", "file:///rows", "npz", "csv", "", "mlp", "1", "1", "0", "")
     done = dltrain("init", str(file), "--target", "y")
     assert done.code == 0
     assert [line.partition(" (got ")[2].partition(")")[0] for line in done.err.splitlines()] == [
@@ -240,6 +323,7 @@ def test_an_answer_that_later_ones_cannot_mend_is_asked_for_again(
         "source": "file:///rows",
         "format": "csv",
         "target": ["y"],
+        "task": "classification",
         "transforms": [{"normalize": {}}],
     }
 

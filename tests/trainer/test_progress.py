@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from torch import tensor
 
 from dltrain.api.progress import Shares
 from dltrain.api.report import REPORT, CheckpointReport, ProgressReport, Report, ResultsReport
 from dltrain.api.status import Results
+from dltrain.api.train import Train
 from dltrain.reporting import Reporter
-from dltrain_trainer.progress import Progress, Training
+from dltrain_trainer.progress import LINE_SECONDS, Progress, Training
 from dltrain_trainer.report.data import TimeSplit
+from dltrain_trainer.training.observer import StepDone, TrainingObserver
 from tests.trainer.builders import SILENT
 
 Rank = Callable[..., Progress]
@@ -160,4 +163,23 @@ def test_where_nobody_takes_reports_progress_is_printed_now_and_then(
     assert capsys.readouterr().out.splitlines() == [
         "step 1/9: loss 0.5000, 1235 samples/s, 1m40s left",
         "step 4/9: loss 0.5000, 1235 samples/s, 1m40s left",
+    ]
+
+
+@pytest.mark.parametrize(("loss", "said"), [(1.04e-5, "1.04e-05"), (31070000.0, "3.107e+07"), (0.94074, "0.9407")])
+def test_a_printed_loss_has_the_digits_that_tell_it_from_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: float, said: str
+) -> None:
+    mine, clock = Progress(SILENT, 0), Clock(monkeypatch)
+    clock.after(LINE_SECONDS)
+    mine.training(Training(1, 9, loss, 1.0, 8.0, NO_TIME))
+    observer = TrainingObserver(Train(epochs=2), 9, mine, None)
+    observer.epoch_starts(0)
+    observer.step_done(StepDone(1, 1, tensor(loss), 0.1, 4, 4))
+    epoch = observer.steps_end(0)
+    observer.epoch_ends(1, epoch, {"mse": loss})
+    assert capsys.readouterr().out.splitlines() == [
+        f"step 1/9: loss {said}, 1 samples/s, 8s left",
+        f"epoch 1/2: 4 samples in 0.0 s, loss {said}",
+        f"epoch 1/2: mse {said} on the validation split",
     ]

@@ -12,6 +12,7 @@ from dltrain.api.progress import Bandwidth, RankUsage, Shares, Straggler
 from dltrain.api.report import CheckpointReport, ProgressReport, ResultsReport
 from dltrain.api.status import Results
 from dltrain.durations import short_duration
+from dltrain.formatting import metric_text
 from dltrain.reporting import Reporter
 from dltrain_trainer.report.data import TimeSplit
 
@@ -109,7 +110,7 @@ class Progress:
             self._next_line = time.monotonic() + LINE_SECONDS
             left = short_duration(now.seconds_left or 0)
             speed = f"{now.samples_per_second:.0f} samples/s"
-            self.say(f"step {now.step}/{now.steps}: loss {now.loss:.4f}, {speed}, {left} left")
+            self.say(f"step {now.step}/{now.steps}: loss {metric_text(now.loss)}, {speed}, {left} left")
 
     def checkpoint(self, step: int, folder: Path) -> None:
         """Report a checkpoint that is complete."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from dltrain.cli import wishes as options
 from dltrain.cli.say import say
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ QUESTIONS: Final = {
     "data": "The data: a named set or an address",
     "format": "What is at that address: idx, npz, image-folder, csv or parquet",
     "target": "The columns to predict, with commas between them",
+    "task": "What is learnt: classification, regression or multilabel",
     "model": "The model",
     "epochs": "Passes over the data",
     "workers": "How many pods",
@@ -30,42 +32,30 @@ QUESTIONS: Final = {
     "claim": "The volume claim for checkpoints and the model (empty: none)",
 }
 """What is asked about each wish, in this order."""
-OF_A_PIPELINE: Final = ("data", "format", "target", "model", "epochs")
+OF_A_PIPELINE: Final = ("data", "format", "target", "task", "model", "epochs")
 SETTLED_BY: Final = {
     "spec.pipeline.data.format": {"data", "format"},
     "spec.pipeline.data.target": {"data", "format", "target"},
+    "spec.pipeline.data.task": {"data", "format", "task"},
 }
 """Field of a job -> the wishes that decide whether it may, or must, be there."""
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("job.yaml"),
-    name: Annotated[str, typer.Option(metavar="NAME", help="The job's name. Default: my-job.")] = "",
-    data: Annotated[
-        str, typer.Option(metavar="SOURCE", help="The data: a named set or an address. Default: fashion-mnist.")
-    ] = "",
-    data_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="Of an address: idx, npz, image-folder, csv or parquet. Default: by its end, .npz, .csv or .parquet.",
-        ),
-    ] = "",
-    target: Annotated[
-        str,
-        typer.Option(metavar="COLUMNS", help="Of csv and parquet: the columns to predict, with commas between them."),
-    ] = "",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="The model; `dltrain models` lists them. Default: cnn; mlp for tables.")
-    ] = "",
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many pods. Default: 1.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, metavar="N", help="GPUs of each pod. Default: 0.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Passes over the data. Default: 2.")] = None,
-    claim: Annotated[str, typer.Option(metavar="NAME", help="The volume claim for checkpoints and the model.")] = "",
-    command: Annotated[str, typer.Option(metavar="WORDS", help="A program of your own instead of the pipeline.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    file: options.File = Path("job.yaml"),
+    name: options.Name = "",
+    data: options.Data = "",
+    data_format: options.DataFormat = None,
+    target: options.Target = "",
+    task: options.Task = None,
+    model: options.Model = "",
+    workers: options.Workers = None,
+    gpus: options.Gpus = None,
+    epochs: options.Epochs = None,
+    claim: options.Claim = "",
+    command: options.Command = "",
+    yes: options.Yes = False,
+    force: options.Force = False,
 ) -> None:
     """Write a commented job file, by asking or by options.
 
@@ -75,24 +65,17 @@ def init(
 
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} is there already; choose another name, or --force", param_hint="FILE")
-    given: dict[str, Any] = {
-        "name": name,
-        "data": data,
-        "format": data_format,
-        "target": target,
-        "model": model,
-        "workers": workers,
-        "gpus": gpus,
-        "epochs": epochs,
-    }
-    given |= {"claim": claim, "command": command}
-    open_fields = [] if yes or not sys.stdin.isatty() else [field for field in QUESTIONS if not given[field]]
-    wishes = replace(Wishes(), **{field: value for field, value in given.items() if value})
+    of_data = {"data": data, "format": data_format, "target": target, "task": task}
+    of_work = {"name": name, "command": command, "model": model, "epochs": epochs}
+    of_place = {"workers": workers, "gpus": gpus, "claim": claim}
+    every: dict[str, Any] = {**of_data, **of_work, **of_place}
+    given = {field: value for field, value in every.items() if value not in ("", None)}
+    open_fields = [] if yes or not sys.stdin.isatty() else [field for field in QUESTIONS if field not in given]
+    wishes = Wishes(**given)
     check(wishes, str(file), open_fields)  # what the options make must be a job
-    wishes = asked(wishes, str(file), open_fields)
-    file.write_text(starter(wishes, str(file)), encoding="utf-8")
-    name_in_shell = shlex.quote(str(file))
-    say(f"wrote {file}; `dltrain run {name_in_shell}` trains here, `dltrain submit {name_in_shell}` on the cluster")
+    file.write_text(starter(asked(wishes, str(file), open_fields), str(file)), encoding="utf-8")
+    in_shell = shlex.quote(str(file))
+    say(f"wrote {file}; `dltrain run {in_shell}` trains here, `dltrain submit {in_shell}` on the cluster")
 
 
 def check(wishes: Wishes, file: str, open_fields: Sequence[str]) -> None:
@@ -129,11 +112,13 @@ def asked(wishes: Wishes, file: str, open_fields: Sequence[str]) -> Wishes:
 
 def makes_sense(field: str, wishes: Wishes) -> bool:
     """Whether a field can be asked for after the answers so far."""
-    from dltrain.starter import completed  # noqa: PLC0415 - the models take time to import
+    from dltrain.starter import TASK_IS_SAID, completed  # noqa: PLC0415 - the models take time to import
 
     if wishes.command and field in OF_A_PIPELINE:
         return False
-    return {"format": wishes.has_address, "target": completed(wishes).has_table}.get(field, True)
+    known = completed(wishes)
+    fits = {"format": known.has_address, "target": known.has_table, "task": known.format in TASK_IS_SAID}
+    return fits.get(field, True)
 
 
 def answered(wishes: Wishes, field: str, file: str, open_fields: Sequence[str]) -> Wishes:

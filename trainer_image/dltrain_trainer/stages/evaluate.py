@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from dltrain.formatting import metrics_line
 from dltrain_trainer.evaluation.families import Measured
 from dltrain_trainer.evaluation.measure import measure
 from dltrain_trainer.evaluation.predict import predict
@@ -24,7 +25,7 @@ def run(run: Run) -> None:
     else:
         run.measured = run.measured_unquantized = measured(run, run.artifact.model)
     if run.is_first:
-        said = ", ".join(f"{name} {value:.4f}" for name, value in run.measured.metrics.items())
+        said = metrics_line(run.measured.metrics)
         run.progress.say(f"{said or 'evaluated'} on the test split")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from torch import Tensor
 
 from dltrain.api.train import Train
+from dltrain.formatting import metric_text, metrics_line
 from dltrain.pulse import IDLE, WORKS, Pulse
 from dltrain_trainer.errors import DivergedError
 from dltrain_trainer.progress import Progress, Training
@@ -107,9 +108,8 @@ class TrainingObserver:
         self.pulse.beat(IDLE)
         newest, seconds = self._write(), time.monotonic() - self._since
         speed, split = self._so_far()
-        self.progress.say(
-            f"epoch {epoch + 1}/{self.train.epochs}: {self._samples} samples in {seconds:.1f} s, loss {newest:.4f}"
-        )
+        told = f"{self._samples} samples in {seconds:.1f} s, loss {metric_text(newest)}"
+        self.progress.say(f"epoch {epoch + 1}/{self.train.epochs}: {told}")
         return Epoch(epoch + 1, speed, {}, split)
 
     def settle(self) -> None:
@@ -135,7 +135,7 @@ class TrainingObserver:
         if self.records is not None:
             self.records.epoch(step, Epoch(done.epoch, done.samples_per_second, metrics, done.time))
         if metrics and self.progress.rank == 0:
-            said = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            said = metrics_line(metrics)
             self.progress.say(f"epoch {done.epoch}/{self.train.epochs}: {said} on the validation split")
 
     def _so_far(self) -> tuple[float, TimeSplit]:
