@@ -3,208 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from dltrain_trainer.errors import TrainerError
+from dltrain_trainer.prediction.predictor import located, predictor
+from dltrain_trainer.prediction.samples import read_samples
 
-from dltrain.api.data import Task
-from dltrain.api.storage import S3_SCHEME
-from dltrain_trainer.data.transforms.chain import Chain
-from dltrain_trainer.data.transforms.preprocessing import Preprocessing, prepared
-from dltrain_trainer.data.transforms.resize import Scaled
-from dltrain_trainer.errors import CheckpointError, DataError, TrainerError
-from dltrain_trainer.evaluation.predict import PROBABILITIES
-from dltrain_trainer.export.artifact import DESCRIPTION, check_format, load
-from dltrain_trainer.export.stored import model_from_bucket
-from dltrain_trainer.predict_gaps import check_complete
-from dltrain_trainer.predict_samples import InputFormat, batch_size, read_batches, read_samples
-
-__all__ = ["Predictor", "answer", "located", "main", "predictor", "read_samples"]
+__all__ = ["located", "main", "predictor", "read_samples"]
 
 WRONG_INPUT: Final = 2
-Model = Callable[[NDArray[Any]], Tensor]
-"""Raw samples, shape (n, ...) -> logits or values, shape (n, K)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Predictor:
-    """An exported model."""
-
-    model: Model
-    form: InputFormat
-    preprocessing: Preprocessing
-    """Is part of the model, too."""
-    task: Task
-    classes: tuple[str, ...]
-    """The names of the outputs, where they have any."""
-
-    def said_of(self, path: Path) -> list[dict[str, Any]]:
-        """What the model says of each sample of a file or folder, as plain JSON values.
-
-        Raises:
-            DataError: the file cannot be read, its samples do not fit, or one has no answer.
-        """
-        answers: list[dict[str, Any]] = []
-        for batch in read_batches(path, self.form):
-            answers += self.said(batch, str(path), len(answers) + 1)
-        return answers
-
-    def said(self, samples: NDArray[Any], source: str = "samples", first: int = 1) -> Iterator[dict[str, Any]]:
-        """What the model says of each of some raw samples, as plain JSON values.
-
-        Args:
-            samples: in the type and of the shape that the model takes; shape (n, ...).
-            source: where they come from, for errors.
-            first: the number of the first one there.
-
-        Raises:
-            DataError: one lacks a value that the model needs, or the model has no finite answer.
-        """
-        check_complete(samples, self.preprocessing, self.form.rows, source, first)
-        size = batch_size(samples.shape[1:])
-        for start in range(0, len(samples), size):
-            outputs = self.model(samples[start : start + size]).double()
-            check_finite(outputs, source, first + start)
-            for row in PROBABILITIES[self.task](outputs).tolist():
-                yield answer(row, self.task, self.classes)
-
-
-def check_finite(outputs: Tensor, source: str, first: int) -> None:
-    """See that a model has answers: NaN and infinity are none, and no JSON.
-
-    Args:
-        outputs: shape (n, K).
-        source: where the samples come from, for the error.
-        first: the number of the first one there.
-
-    Raises:
-        DataError: an output is not finite.
-    """
-    wrong = ~outputs.isfinite()
-    if wrong.any():
-        sample = int(wrong.any(dim=1).nonzero()[0])
-        found = outputs[sample][wrong[sample]][0].item()
-        raise DataError(
-            f"{source}: sample {first + sample}: the model has no finite answer (got {found}); its training has "
-            "diverged, or the values are far from those that it was trained on"
-        )
-
-
-def answer(row: list[float], task: str, classes: Sequence[str]) -> dict[str, Any]:
-    """What a row of probabilities or values means.
-
-    Args:
-        row: of one sample.
-        task: classification, multilabel or regression.
-        classes: the names of the outputs, where they have any.
-    """
-    names: Sequence[Any] = classes or range(len(row))
-    if task == "classification":
-        best = max(range(len(row)), key=row.__getitem__)
-        return {"class": names[best], "probability": round(row[best], 6)}
-    if task == "multilabel":
-        labels = {str(name): round(value, 6) for name, value in zip(names, row, strict=True)}
-        return {"labels": [name for name, value in labels.items() if value > 0.5], "probabilities": labels}
-    return {"values": row}
-
-
-def predictor(path: Path) -> Predictor:
-    """Load an exported model.
-
-    Args:
-        path: the folder of model.json, or an .onnx file in it.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    folder = path if path.is_dir() else path.parent
-    try:
-        about = json.loads((folder / DESCRIPTION).read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / DESCRIPTION}: cannot be read ({error}); name the folder of a job") from error
-    try:
-        check_format(about)
-        preprocessing = Preprocessing.from_dict(about["preprocessing"])
-        form = InputFormat.from_dict(about["input"], preprocessing)
-        task, classes = about["task"], tuple(about["classes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: is no exported model: {error}") from error
-    model = from_graph(path, preprocessing) if path.is_file() else from_folder(path)
-    return Predictor(model, form, preprocessing, task, classes)
-
-
-def located(address: str) -> Path:
-    """Where an exported model is on this machine; fetched if it is in a bucket.
-
-    Raises:
-        CheckpointError: it cannot be had.
-    """
-    return model_from_bucket(address) if address.startswith(S3_SCHEME) else Path(address)
-
-
-def from_folder(folder: Path) -> Model:
-    """The model of model.safetensors, in PyTorch."""
-    artifact = load(folder)
-    return lambda samples: artifact.predict(torch.from_numpy(samples))
-
-
-def from_graph(file: Path, preprocessing: Preprocessing) -> Model:
-    """The model of an .onnx file, in ONNX Runtime.
-
-    Args:
-        file: the graph.
-        preprocessing: that is in it.
-
-    Raises:
-        CheckpointError: the packages for it are missing.
-    """
-    try:
-        from dltrain_trainer.export.graph import run, session  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise CheckpointError(f"{file}: needs ONNX Runtime; pip install 'dltrain[onnx]'") from error
-    runtime = session(file.read_bytes(), threads=0)
-    shape = tuple(runtime.get_inputs()[0].shape[1:])  # an axis of any length has a name
-    return lambda samples: torch.from_numpy(run(runtime, brought_to(shape, samples, preprocessing, file)))
-
-
-def brought_to(
-    shape: tuple[int | str, ...], samples: NDArray[Any], preprocessing: Preprocessing, file: Path
-) -> NDArray[Any]:
-    """Raw samples as a graph of an earlier version takes them: pictures of one size, where newer ones take any.
-
-    Raises:
-        DataError: something else than scaling comes first, which the graph does after it.
-    """
-    if all(isinstance(axis, str) or axis == length for axis, length in zip(shape, samples.shape[1:], strict=True)):
-        return samples
-    scaling = tuple(takewhile(lambda step: isinstance(step, Scaled), preprocessing.preparing))
-    scaled = prepared(torch.from_numpy(samples), Chain(scaling)).numpy()
-    if scaled.shape[1:] != shape:
-        _, height, width = shape
-        raise DataError(
-            f"{file}: is of an earlier version, takes pictures of {width} x {height} pixels only, and denoises them "
-            "after scaling instead of before; predict with the folder that it is in, or export it anew"
-        )
-    return scaled
 
 
 def main(arguments: list[str]) -> int:
     """Print a line a sample, or nothing where one has no answer; the exit code."""
     try:
-        answers = predictor(located(arguments[0])).said_of(Path(arguments[1]))
+        tell(predictor(located(arguments[0])).said_of(Path(arguments[1])))
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the output
         return WRONG_INPUT
-    for each in answers:
-        print(json.dumps(each, allow_nan=False))  # noqa: T201 - the output
     return 0
+
+
+def tell(answers: list[dict[str, Any]]) -> None:
+    """Print a line each, as far as anybody reads them.
+
+    Raises:
+        TrainerError: they cannot be written.
+    """
+    try:
+        for each in answers:
+            print(json.dumps(each, allow_nan=False))  # noqa: T201 - the output
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at the exit
+        if not isinstance(error, BrokenPipeError):  # who was to read them has seen enough, as `head` has
+            raise TrainerError(f"the answers cannot be written ({os.strerror(error.errno or 0)})") from error
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from dltrain_trainer.export.exportable import exportable
 from dltrain_trainer.export.graph import graph_of
 from dltrain_trainer.export.onnx import join
 from dltrain_trainer.predict import main, predictor, read_samples
-from dltrain_trainer.predict_samples import BATCH, InputFormat, batch_size, batches, read_batches
+from dltrain_trainer.prediction.form import BATCH, InputFormat, batch_size
+from dltrain_trainer.prediction.pictures import batches
+from dltrain_trainer.prediction.samples import read_batches
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import evaluate, export
 from tests.trainer.builders import npz, pipeline_job, trained
@@ -186,6 +188,28 @@ def test_neighbours_of_one_size_are_read_together(tmp_path: Path) -> None:
     found = list(read_batches(tmp_path, InputFormat("uint8", (3, None, None))))
     wanted = [np.stack(planes[:2]), planes[2][None], planes[3][None]]
     assert [batch.tolist() for batch in found] == [batch.tolist() for batch in wanted]
+
+
+def test_a_picture_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage on a network answers each opening late."""
+    for index in range(3):
+        Image.new("L", (8, 8), index).save(tmp_path / f"{index}.png")
+    opened, really = list[str](), Image.open
+
+    def counted(file: Path) -> Any:
+        opened.append(file.name)
+        return really(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", counted)
+        assert read_samples(tmp_path, (1, 8, 8))[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert opened == ["0.png", "1.png", "2.png"]
+
+
+def test_a_folder_that_is_named_like_a_picture_is_none(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").mkdir()
+    assert read_samples(tmp_path, (1, 8, 8)).shape == (1, 1, 8, 8)
 
 
 def test_a_batch_of_large_pictures_is_small() -> None:

@@ -17,23 +17,12 @@ from PIL import Image
 
 from dltrain_trainer.errors import CheckpointError, DataError
 from dltrain_trainer.export import load, save
-from dltrain_trainer.predict import answer, check_finite, main, predictor, read_samples
+from dltrain_trainer.predict import main, predictor, read_samples
+from dltrain_trainer.prediction.predictor import answer, check_finite
 from dltrain_trainer.run import Run
-from dltrain_trainer.stages import evaluate, export
-from tests.trainer.builders import arrays, npz, pipeline_job, trained
+from tests.trainer.builders import arrays
 
 IMAGES, _ = arrays(5, seed=2)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished job on pictures of 8 x 8 in grey, with model.onnx."""
-    folder = tmp_path_factory.mktemp("job")
-    job = pipeline_job(npz(folder / "data.npz", 60), epochs=4, export={"formats": ["safetensors", "onnx"]})
-    done = trained(job, folder / "out")
-    evaluate.run(done)
-    export.run(done)
-    return done
 
 
 def written(folder: Path, kind: str) -> Path:
@@ -116,68 +105,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(run: Run, tmp_path: Path, content
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {file}: {problem}\n")
 
 
-# ---------------------------------------------------------------- types
-WHOLE = "must hold whole numbers of 0..255, for the model was trained on bytes"
-FINITE = "must hold finite numbers that float32 can hold, or NaN where a value is missing"
-
-
-@pytest.fixture(params=["", "model.onnx"])
-def exported(request: pytest.FixtureRequest, run: Run) -> Path:
-    """The job's model in each of its two kinds."""
-    return Path(run.output / request.param)
-
-
-@pytest.mark.parametrize("dtype", ["int64", "uint16", "float32", "float64", ">i2"])
-def test_whole_numbers_of_any_type_are_bytes_to_a_model_of_bytes(exported: Path, tmp_path: Path, dtype: str) -> None:
-    np.save(tmp_path / "bytes.npy", IMAGES)
-    np.save(tmp_path / "others.npy", IMAGES.astype(dtype))
-    model = predictor(exported)
-    assert model.said_of(tmp_path / "others.npy") == model.said_of(tmp_path / "bytes.npy")
-
-
-@pytest.mark.parametrize(
-    ("array", "problem"),
-    [
-        pytest.param(np.full((1, 8, 8), 0.5), f"{WHOLE} (got 0.5)", id="shares of 1"),
-        pytest.param(np.full((1, 8, 8), 256), f"{WHOLE} (got 256)", id="too large"),
-        pytest.param(np.full((1, 8, 8), -1, np.int8), f"{WHOLE} (got -1)", id="negative"),
-        pytest.param(np.full((1, 8, 8), np.nan, np.float32), f"{WHOLE} (got nan)", id="missing"),
-        pytest.param(np.full((1, 8, 8), True), f"{WHOLE} (got the type bool)", id="truth values"),
-        pytest.param(np.full((1, 8, 8), 1 + 0j), f"{WHOLE} (got the type complex128)", id="complex"),
-        pytest.param(np.full((1, 8, 8), "7"), f"{WHOLE} (got the type <U1)", id="text"),
-    ],
-)
-def test_what_is_no_byte_is_refused_by_a_model_of_bytes(
-    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], array: Any, problem: str
-) -> None:
-    np.save(tmp_path / "a.npy", array)
-    capsys.readouterr()
-    code, printed = main([str(exported), str(tmp_path / "a.npy")]), capsys.readouterr()
-    assert (code, printed.out, printed.err) == (2, "", f"error: {tmp_path}/a.npy: {problem}\n")
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float64", "bool"])
-def test_rows_of_numbers_of_any_type_are_floats(tmp_path: Path, dtype: str) -> None:
-    np.save(tmp_path / "a.npy", np.array([[0, 1], [1, 1]], dtype))
-    found = read_samples(tmp_path / "a.npy", (2,))
-    assert (found.dtype, found.tolist()) == (np.dtype("float32"), [[0, 1], [1, 1]])
-
-
-@pytest.mark.parametrize(
-    ("values", "problem"),
-    [
-        pytest.param([1.0, np.inf], f"{FINITE} (got inf)", id="infinite"),
-        pytest.param([1e300, 1.0], f"{FINITE} (got 1e+300)", id="too large"),
-        pytest.param(["a", "b"], f"{FINITE} (got the type <U1)", id="text"),
-    ],
-)
-def test_what_is_no_number_is_refused(tmp_path: Path, values: list[Any], problem: str) -> None:
-    np.save(tmp_path / "a.npy", np.array([values]))
-    with pytest.raises(DataError) as refused:
-        read_samples(tmp_path / "a.npy", (2,))
-    assert str(refused.value) == f"{tmp_path}/a.npy: {problem}"
-
-
 def test_a_type_that_no_model_has_is_a_damaged_description(run: Run, tmp_path: Path) -> None:
     about = json.loads((run.output / "model.json").read_text())
     about["input"]["type"] = "int4"
@@ -186,6 +113,25 @@ def test_a_type_that_no_model_has_is_a_damaged_description(run: Run, tmp_path: P
         predictor(tmp_path)
     said = "is no exported model: input.type must be uint8 or float32 (got int4)"
     assert str(refused.value) == f"{tmp_path}: {said}"
+
+
+# ---------------------------------------------------------------- where answers go
+def test_whoever_reads_a_few_answers_only_sees_no_error(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "many.npy", np.zeros((5000, 8, 8), np.uint8))  # more than a pipe holds
+    command = [sys.executable, "-m", "dltrain", "predict", str(run.output), str(tmp_path / "many.npy")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stdout is not None
+        assert asked.stderr is not None
+        assert json.loads(asked.stdout.readline())["probability"] > 0
+        asked.stdout.close()
+        assert (asked.stderr.read(), asked.wait()) == ("", 0)
+
+
+def test_answers_that_cannot_be_written_are_an_error(run: Run, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dltrain", "predict", str(run.output), str(written(tmp_path, "npy"))]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: the answers cannot be written (No space left on device)\n")
 
 
 # ---------------------------------------------------------------- answers that are none
@@ -210,6 +156,22 @@ def test_the_sample_without_an_answer_is_named() -> None:
         check_finite(torch.tensor([[0.0, 1.0], [0.0, 1.0], [2.0, -torch.inf]]), "a.npy", 257)
 
 
+@pytest.mark.parametrize("name", ["pictures", "rows.csv", "a.png", "a.npy"])
+def test_samples_that_are_not_there_are_missing_and_of_no_wrong_kind(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError) as refused:
+        predictor(run.output).said_of(tmp_path / name)
+    assert str(refused.value) == f"{tmp_path}/{name}: cannot be read (No such file or directory); check the path"
+
+
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"model.json: cannot be read .*; name the folder of a job"):
         predictor(tmp_path)
+
+
+def test_a_file_of_a_job_that_is_no_graph_is_no_model(tmp_path: Path) -> None:
+    for name in ("model.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(CheckpointError) as refused:
+            predictor(tmp_path / name)
+        said = "is no model that can be asked; name the folder of a job, or an .onnx file in it"
+        assert str(refused.value) == f"{tmp_path}/{name}: {said}"
