@@ -7,6 +7,7 @@ default `cluster/bin` in the cache folder; where they are missing, tests that as
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,7 @@ from dltrain.api.crd import custom_resource_definition, profile_resource_definit
 from dltrain.names import API_VERSION, PLURAL, PROFILE_PLURAL
 from tests.cluster.host import state_folder
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 150.0
 TOKEN: Final = "test-admin"
 """Of a server that lives as long as the tests and listens on loopback only."""
 JOBS: Final = f"/apis/{API_VERSION}/{PLURAL}"
@@ -44,10 +46,19 @@ def programs_folder() -> Path:
     return Path(os.environ.get("DLTRAIN_CLUSTER_BIN") or state_folder() / "bin")
 
 
+FIRST_PORT, PORTS = 20_000, 10_000
+"""Ports below those that the kernel gives to whoever asks for any, and to connections."""
+TURNS: Final = itertools.count(1009 * os.getpid())
+"""Each process of the tests begins elsewhere."""
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A TCP port of loopback that nobody listens on, another one each time: it stays free until it is used."""
+    for turn in itertools.islice(TURNS, PORTS):
+        port = FIRST_PORT + turn % PORTS
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port of loopback is free")
 
 
 @dataclass
@@ -211,7 +222,7 @@ def fetch(request: urllib.request.Request, context: ssl.SSLContext | None) -> An
     return json.loads(text) if text.startswith("{") else text
 
 
-def wait_for(what: str, holds: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(what: str, holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Look again and again until something holds.
 
     Raises:

@@ -210,8 +210,8 @@ def mid_epoch(scene: Scene) -> None:
 
 def during_a_checkpoint(scene: Scene) -> None:
     """One is being written, or was a moment ago."""
+    folder = scene.output / "checkpoints"  # asked for first: meanwhile training goes on
     mid_epoch(scene)
-    folder = scene.output / "checkpoints"
     before = {one.name for one in folder.glob("step-*")}
 
     def writing() -> bool:

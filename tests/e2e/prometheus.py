@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import yaml
 
+from tests.apiserver import free_port
 from tests.chart.rendering import CHART, program
 from tests.cluster.host import wait_for
 
@@ -55,9 +55,7 @@ class Prometheus:
 @contextmanager
 def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
     """A Prometheus that reads some addresses every second, with the chart's rules."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "2s"},
         "rule_files": [str(RULES)],

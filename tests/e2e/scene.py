@@ -107,10 +107,14 @@ class Scene:
     @property
     def output(self) -> Path:
         """The job's folder on the storage, as this machine sees it."""
-        claim = self.space.live.read("-n", self.space.name, "get", "pvc", "models")
-        volume = self.space.live.read("get", "pv", claim["spec"]["volumeName"])
+        volume = self.space.live.read("get", "pv", wait_for("the claim's volume", self._volume))
         uid = self.space.client.get(self.job).metadata.uid
         return Path(volume["spec"]["hostPath"]["path"], f"{self.job}-{uid[:8]}")
+
+    def _volume(self) -> str:
+        """The volume of the job's claim; empty before Kubernetes has bound it."""
+        claim = self.space.live.read("-n", self.space.name, "get", "pvc", "models")
+        return str(claim["spec"].get("volumeName", ""))
 
 
 def is_called(process: Process, name: str) -> bool:

@@ -16,6 +16,7 @@ def new_space(live: Live) -> Iterator[Space]:
     metadata = {"generateName": "e2e-", "labels": RESTRICTED}
     space = Space(live, live.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
     try:
+        space.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")  # without it, no pod
         yield space
     except BaseException as error:
         error.add_note(space.describe())

@@ -37,11 +37,11 @@ def follow(
     connection: Connection, namespace: str, job: str, rows: list[dict[str, Any]], started: threading.Event
 ) -> None:
     """Append each row until one says that the job has ended."""
-    query = [("fieldSelector", f"metadata.name={job}"), ("timeoutSeconds", 300), ("watch", True)]
+    query = [("fieldSelector", f"metadata.name={job}"), ("timeoutSeconds", 600), ("watch", True)]
     request = connection._access.api.param_serialize(
         "GET", jobs_path(namespace), query_params=query, header_params={"Accept": TABLE}, auth_settings=["BearerToken"]
     )
-    answer = connection._access.api.call_api(*request, _request_timeout=(10, 310)).response
+    answer = connection._access.api.call_api(*request, _request_timeout=(10, 610)).response
     started.set()
     columns: list[str] = []
     for line in lines_of(answer.stream()):

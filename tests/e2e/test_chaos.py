@@ -25,7 +25,7 @@ from tests.e2e.live import Live, Space
 from tests.e2e.matrix import Cell, write_page
 from tests.e2e.scene import RANK, Scene, processes
 from tests.e2e.spaces import new_space
-from tests.e2e.training import BATCH, EPOCHS, SAMPLES, Account, account, counted_job, resumed, submit
+from tests.e2e.training import BATCH, EPOCHS, SAMPLES, Account, account, counted_job, hurry, resumed, submit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -129,7 +129,7 @@ def reached(scene: Scene, step: int) -> bool:
 def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: Cluster, tmp_path: Path) -> None:
     chance = random.Random(6)
     scene = Scene(space, own, "killed")
-    epochs = 14 * KILLS // 10
+    epochs = 2 * KILLS + 10  # more than the kills need, however long it takes to look at it and to kill
     submit(space, counted_job("killed", epochs=epochs, runPolicy={"backoffLimit": 2 * KILLS}))
     lost: list[int] = []
     took: list[float] = []
@@ -145,6 +145,7 @@ def test_many_kills_in_one_job_cost_a_snapshot_interval_each(space: Space, own: 
         assert back is not None
         lost.append(max(0, step - back[1]))
         took.append((back[0] - at).total_seconds())
+    hurry(space, space.client.get("killed"))
     done = space.client.wait("killed", timeout=300)
     kept = account(space, done, tmp_path)
     assert (done.status.phase, done.status.attempt) == ("Succeeded", KILLS + 1)

@@ -16,7 +16,7 @@ from tests.e2e.jobs import PATIENT, go, script_job
 from tests.e2e.live import EXAMPLES, OPERATOR, SYSTEM, Live, Space
 from tests.e2e.spaces import new_space
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PAGE = "deployment/dltrain-web-page"
 CRD = "crd/dltrainjobs.dltrain.io"
@@ -87,7 +87,7 @@ def live_through(helm: Helm, space: Space, old: Path) -> Story:
     story.moments["upgraded"] = moment(space)
     story.test_log.extend(helm("test", RELEASE, "--logs", "--timeout=240s").splitlines())
     space.kubectl("apply", "-k", EXAMPLE)
-    story.jobs["example"] = space.client.wait("fashion-cnn", timeout=240)
+    story.jobs["example"] = space.client.wait("fashion-cnn", timeout=480)
     helm("rollback", RELEASE, "1", "--wait", "--timeout=120s")
     story.moments["rolled back"] = moment(space)
     story.history.extend(helm.history())

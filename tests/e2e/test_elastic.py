@@ -11,9 +11,9 @@ import pytest
 from dltrain.api.job import DLTrainJob
 from dltrain.names import API_VERSION, KIND
 from tests.e2e.live import Space
-from tests.e2e.training import BATCH, NAME, SAMPLES, account, counted_job, hurry, steps_done, submit
+from tests.e2e.training import BATCH, NAME, SAMPLES, SLOWLY, account, counted_job, hurry, steps_done, submit
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 EPOCHS = 60
 STEPS = EPOCHS * SAMPLES // BATCH
@@ -56,7 +56,7 @@ def autoscaler(minimum: int) -> dict[str, Any]:
 
 def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, tmp_path: Path) -> None:
     elastic = {"minReplicas": 1, "maxReplicas": 3, "rejoinTimeoutSeconds": 20}
-    submit(space, counted_job(epochs=EPOCHS, elastic=elastic))
+    submit(space, counted_job(epochs=EPOCHS, milliseconds=50, elastic=elastic))  # two minutes and a half, or more
     runs_on(space, 2, of=2)
     space.apply(autoscaler(minimum=3))
     runs_on(space, 3, of=3)
@@ -65,7 +65,7 @@ def test_a_job_is_scaled_from_two_to_three_to_one_to_two_workers(space: Space, t
     runs_on(space, 1, of=1)
     space.kubectl("scale", f"dltj/{NAME}", "--replicas=2")
     hurry(space, runs_on(space, 2, of=2))
-    done = space.client.wait(NAME, timeout=180)
+    done = space.client.wait(NAME, timeout=300)
     kept = account(space, done, tmp_path)
     assert (done.status.phase, done.status.restarts.user, done.status.restarts.infrastructure) == ("Succeeded", 0, 0)
     assert kept.steps == tuple(range(1, STEPS + 1))
@@ -81,7 +81,7 @@ def test_a_job_survives_a_node_that_is_gone_for_good(space: Space, tmp_path: Pat
     if cluster is None:
         pytest.skip("only nodes of the tests' own cluster may be killed")
     elastic = {"minReplicas": 1, "maxReplicas": 2, "rejoinTimeoutSeconds": 5}
-    submit(space, counted_job(epochs=12, elastic=elastic))
+    submit(space, counted_job(epochs=12, milliseconds=SLOWLY, elastic=elastic))
     runs_on(space, 2, of=2)
     node = space.pods(NAME)[1, 1]["spec"]["nodeName"]
     space.live.kubectl("cordon", *cluster.nodes)  # the place of the lost pod is nowhere
@@ -89,7 +89,7 @@ def test_a_job_survives_a_node_that_is_gone_for_good(space: Space, tmp_path: Pat
     try:
         alone = runs_on(space, 1, of=2)
         assert [(entry.node, entry.count) for entry in alone.status.node_failures or ()] == [(node, 1)]
-        done = space.client.wait(NAME, timeout=120)
+        done = space.client.wait(NAME, timeout=240)
         assert (done.status.attempt, done.status.restarts.user) == (2, 0)
     finally:
         cluster.node_start(node, gpus=1)

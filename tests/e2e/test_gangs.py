@@ -37,6 +37,12 @@ def job_pods(space: Space) -> list[str]:
     return [pod["metadata"]["name"] for pod in space.live.read("get", "pods", "-A", "-l", names.JOB_LABEL)["items"]]
 
 
+def pod_groups(space: Space) -> list[dict[str, Any]]:
+    """The gangs of a namespace."""
+    found: list[dict[str, Any]] = space.live.read("-n", space.name, "get", "podgroups.scheduling.k8s.io")["items"]
+    return found
+
+
 def placed(space: Space, job: str) -> int:
     """How many pods of a job have a node."""
     return sum(bool(pod["spec"].get("nodeName")) for pod in space.pods(job).values())
@@ -77,13 +83,15 @@ def test_a_gang_waits_for_room_in_one_rack_though_two_racks_have_it(space: Space
     blocker, gang = hungry("blocker", 1), hungry("gang", 2)
     blocker["spec"]["workers"]["template"] = {"spec": {"nodeName": "node1"}}
     gang["spec"]["scheduling"] = {"topologyKey": RACK}
-    wait_for("the pods of earlier tests to be gone", lambda: not job_pods(space))  # node1 would refuse a second one
+    # node1 would refuse a second one:
+    wait_for("the pods of earlier tests to be gone", lambda: not job_pods(space), 120)
     with labelled(space, node1="a", node2="a", node3="b"):
         space.apply(blocker)
         space.await_job("blocker", "runs", lambda job: job.status.phase == "Running", 120)
         space.apply(gang)
         space.await_job("gang", "says why it waits", lambda job: "0 of 2" in message(job), 60)
-        (group,) = space.live.read("-n", space.name, "get", "podgroups.scheduling.k8s.io")["items"]
+        (group,) = wait_for("its group", lambda: pod_groups(space))  # its first status comes before all that it owns
+        wait_for("its pods", lambda: len(space.pods("gang")) == 2)
         assert group["spec"]["schedulingConstraints"] == {"topology": [{"key": RACK}]}
         assert placed(space, "gang") == 0
         go(space, "blocker", (0, 1))
@@ -107,7 +115,8 @@ def test_a_gang_is_preempted_as_one_and_goes_on_when_the_other_has_ended(space: 
         space.apply(urgent)
         space.await_job("urgent", "runs", lambda job: job.status.phase == "Running", 120)
         space.await_job("usual", "waits as a whole", lambda job: "0 of 2" in message(job), 60)
-        assert sorted(space.pods("usual")) == [(0, 2), (1, 2)]
+        # It says so while its first pods still end:
+        wait_for("its next pods alone", lambda: sorted(space.pods("usual")) == [(0, 2), (1, 2)])
         assert placed(space, "usual") == 0
         go(space, "urgent", (0, 1), (1, 1))
         space.await_job("urgent", "succeeds", lambda job: job.status.phase == "Succeeded", 60)

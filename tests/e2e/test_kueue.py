@@ -14,7 +14,7 @@ from tests.cluster.host import wait_for
 from tests.e2e.jobs import PATIENT, go, script_job
 from tests.e2e.kueue import cluster_queue, flavor, kueue, local_queue, priority
 from tests.e2e.live import Live, Space
-from tests.e2e.training import BATCH, SAMPLES, account, counted_job, steps_done, submit
+from tests.e2e.training import BATCH, SAMPLES, SLOWLY, account, counted_job, hurry, steps_done, submit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 GPU = "nvidia.com/gpu"
@@ -61,7 +61,7 @@ def test_a_job_waits_for_quota_yields_to_a_more_important_one_and_goes_on(space:
     space.apply(queued(script_job("first", PATIENT), "product", "low"))
     space.await_job("first", "runs", lambda job: job.status.phase == "Running", 120)
 
-    document = counted_job("second", epochs=EPOCHS).to_manifest()
+    document = counted_job("second", epochs=EPOCHS, milliseconds=SLOWLY).to_manifest()
     submit(space, DLTrainJob.model_validate(queued(document, "research", "low")))
     space.await_job("second", "waits", waits)
     assert not any(pod["spec"].get("nodeName") for pod in space.pods("second").values())
@@ -79,6 +79,7 @@ def test_a_job_waits_for_quota_yields_to_a_more_important_one_and_goes_on(space:
     pods = space.pods("urgent")
     go(space, "urgent", *pods)
     space.await_job("urgent", "succeeds", lambda job: job.status.phase == "Succeeded")
+    hurry(space, space.await_job("second", "trains again", lambda job: job.status.is_true("Running"), 120))
     finished = space.client.wait("second", timeout=240)
     kept = account(space, finished, tmp_path)
     assert (finished.status.attempt, finished.status.restarts.user) == (2, 0)

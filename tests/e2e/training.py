@@ -22,6 +22,9 @@ BATCH: Final = 80
 EPOCHS: Final = 6
 SEED: Final = 1
 NAME: Final = "counted"
+SLOWLY: Final = 100
+"""Milliseconds that each step is to wait where a test acts upon what the status tells of the training: it tells of
+progress every ten seconds, in which a fast machine does hundreds of steps. `hurry` ends the wait."""
 RESUMED: Final = re.compile(r"^(?P<time>\S+Z) .*resumed from (?P<where>.*): (?P<step>\d+) steps are done", re.MULTILINE)
 
 
@@ -50,11 +53,18 @@ class Account:
         return {used[epoch, index] for epoch in range(epochs) for index in range(SAMPLES)}
 
 
-def counted_job(name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, **spec: Any) -> DLTrainJob:
+def paced_model(milliseconds: float) -> dict[str, Any]:
+    """The model of a training each of whose steps waits so long."""
+    return {**paced.MODEL, "options": {"milliseconds": milliseconds}}
+
+
+def counted_job(
+    name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, milliseconds: float = 20, **spec: Any
+) -> DLTrainJob:
     """A small training in fp32 with checkpoints every second, and steps that take a while on any machine."""
     job = local_job(name, replicas=replicas, epochs=epochs, **spec).to_manifest()
     job["spec"]["workers"]["template"] = paced.TEMPLATE
-    job["spec"]["pipeline"]["model"] = paced.MODEL
+    job["spec"]["pipeline"]["model"] = paced_model(milliseconds)
     return parse_job(job)
 
 
