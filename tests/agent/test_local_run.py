@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from dltrain.api.channel import GroupStatus
 from dltrain.api.job import DLTrainJob
+from dltrain_agent.__main__ import leave_message
 from tests.agent.builders import job
 
 AGENT = [sys.executable, "-m", "dltrain_agent", "--local"]
@@ -20,11 +21,11 @@ DEADLINE = 60
 
 
 @contextmanager
-def agent(folder: Path, spec: DLTrainJob) -> Iterator[subprocess.Popen[str]]:
+def agent(folder: Path, spec: DLTrainJob, program: Sequence[str] = AGENT) -> Iterator[subprocess.Popen[str]]:
     """A running agent; its standard output carries the ranks' lines and the status lines."""
     file = folder / "job.json"
     file.write_text(json.dumps(spec.to_dict()))
-    command = [*AGENT, "--job", str(file), "--output", str(folder / "output")]
+    command = [*program, "--job", str(file), "--output", str(folder / "output")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -48,6 +49,26 @@ def test_every_rank_runs_the_command_and_its_lines_carry_its_number(tmp_path: Pa
     code, status, lines = run(tmp_path, job("sh", "-c", script))
     assert lines == ["[rank 0] 0 of 2, threads 1, attempt 1", "[rank 1] 1 of 2, threads 1, attempt 1"]
     assert (code, status) == (0, GroupStatus(state="succeeded", attempt=1, members=(0,), workers=(0,)))
+
+
+def test_a_storage_that_never_takes_a_log_does_not_keep_an_agent_from_ending(tmp_path: Path) -> None:
+    logs = tmp_path / "output" / "logs" / "attempt-1"
+    logs.mkdir(parents=True)
+    os.mkfifo(logs / "rank-0.log")  # which nobody reads
+    code = "import dltrain_agent.worker as w; w.LOG_SECONDS = 0.1; from dltrain_agent.__main__ import main; main()"
+    with agent(tmp_path, job("true"), (sys.executable, "-c", code, "--local")) as process:
+        assert process.wait(DEADLINE) == 0
+
+
+def test_a_storage_that_takes_no_folder_does_not_keep_an_agent_from_running(tmp_path: Path) -> None:
+    (tmp_path / "output").touch()
+    code, status, _ = run(tmp_path, job("true"))
+    assert (code, status.state) == (0, "succeeded")
+
+
+def test_a_full_disk_does_not_turn_success_into_failure(caplog: pytest.LogCaptureFixture) -> None:
+    leave_message(Path("/dev/full"), GroupStatus(state="succeeded"))
+    assert "the termination message cannot be written: [Errno 28] No space left on device" in caplog.text
 
 
 def test_ranks_reach_each_other_through_mpi(tmp_path: Path) -> None:

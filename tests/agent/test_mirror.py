@@ -90,6 +90,23 @@ m.main()
     monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
 
 
+def ended_in_its_first(monkeypatch: pytest.MonkeyPatch, what: str, done: Path, how: str) -> None:
+    """Let the process end in some way once, which leaves a file, when it first looks or finishes."""
+    code = f"""
+import os, pathlib
+import dltrain_agent.storage.__main__ as m
+before, done = m.Rounds.{what}, pathlib.Path({str(done)!r})
+def once(rounds):
+    if not done.exists():
+        done.touch()
+        {how}
+    return before(rounds)
+m.Rounds.{what} = once
+m.main()
+"""
+    monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (sys.executable, "-c", code))
+
+
 async def test_a_checkpoint_goes_out_while_training_goes_on_and_is_reported_once_it_is_there(
     buckets: BucketServer, processes: Processes, tmp_path: Path
 ) -> None:
@@ -178,6 +195,49 @@ async def test_a_process_that_is_killed_before_it_has_brought_all_back_brings_it
         assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
         assert (tmp_path / "killed").exists()
         assert (second.output / "metrics.jsonl").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(("look", "raise RuntimeError('a bug')"), id="crashes while it sends"),
+        pytest.param(("finished", "os.kill(os.getpid(), 9)"), id="is killed while it sends the rest"),
+    ],
+)
+async def test_a_process_that_ends_once_it_was_ready_is_started_again_and_nothing_is_lost(
+    buckets: BucketServer,
+    processes: Processes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: tuple[str, str],
+) -> None:
+    what, how = end
+    ended_in_its_first(monkeypatch, what, tmp_path / "ended", how)
+    wanted = storing(buckets, tmp_path)
+    async with mirrored(wanted, processes) as mirror:
+        assert await asyncio.wait_for(mirror.ready(), PATIENCE) is None
+        checkpoint(wanted.output, 10)
+        if what == "look":
+            await until((tmp_path / "ended").exists)
+            await until(lambda: f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes())
+        assert await mirror.finish(PATIENCE) is None
+    assert (tmp_path / "ended").exists()
+    assert f"{FOLDER}checkpoints/step-00000010/manifest.json" in buckets.sizes()
+
+
+async def test_a_process_for_which_there_is_no_room_is_started_when_there_is(
+    buckets: BucketServer, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    monkeypatch.setattr("dltrain_agent.mirror.COMMAND", (str(program), "-m", "dltrain_agent.storage"))
+    async with mirrored(storing(buckets, tmp_path / "a"), processes) as mirror:
+        ready = asyncio.create_task(mirror.ready())
+        await asyncio.wait([ready], timeout=0.1)
+        assert not ready.done()
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        program.chmod(0o755)
+        assert await asyncio.wait_for(ready, PATIENCE) is None
+        assert await mirror.finish(PATIENCE) is None
 
 
 async def test_a_bucket_that_refuses_is_told_before_any_rank_starts(

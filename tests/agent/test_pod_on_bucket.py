@@ -67,13 +67,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketSe
         yield running
 
 
-def job_file(folder: Path, server: BucketServer, **s3: Any) -> Path:
-    """A job of one worker with two ranks, a checkpoint every second."""
+def job_file(folder: Path, server: BucketServer, milliseconds: float = 20, **s3: Any) -> Path:
+    """A job of one worker with two ranks, a checkpoint every second; each step waits so long."""
     spec = {
         "workers": {"slotsPerWorker": 2},
         "pipeline": {
             "data": {"source": f"s3://{BUCKET}/data.npz", "format": "npz", "transforms": [{"normalize": {}}]},
-            "model": paced.MODEL,
+            "model": {**paced.MODEL, "options": {"milliseconds": milliseconds}},
             "train": {"epochs": STEPS // 20, "globalBatchSize": 8, "optimizer": {"lr": 0.002, "momentum": 0.9}},
         },
         "checkpoint": {"everySeconds": 1, "keep": 2},
@@ -172,7 +172,7 @@ def test_a_pod_that_is_killed_is_gone_on_from_by_another_to_the_same_bits(server
 
 
 def test_a_pod_that_is_told_to_end_sends_its_last_checkpoint_first(server: BucketServer, tmp_path: Path) -> None:
-    job = job_file(tmp_path, server)
+    job = job_file(tmp_path, server, milliseconds=100)  # it must not end before it is told to
     with pod(tmp_path / "told", job) as process:
         until(lambda: checkpoints(server), process, tmp_path / "told")
         [agent] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -185,7 +185,7 @@ def test_a_pod_that_is_told_to_end_sends_its_last_checkpoint_first(server: Bucke
 def test_a_bucket_that_is_away_at_the_end_fails_the_job_and_not_the_training(
     server: BucketServer, tmp_path: Path
 ) -> None:
-    job = job_file(tmp_path, server, finishSeconds=2)
+    job = job_file(tmp_path, server, milliseconds=50, finishSeconds=2)  # nor before the bucket is away
     with pod(tmp_path / "pod", job) as process:
         until(lambda: checkpoints(server), process, tmp_path / "pod")
         server.fault = lambda _method, _path: "busy"

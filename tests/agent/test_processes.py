@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from dltrain_agent.memory import oom_kills
 from dltrain_agent.output import Output, tail_of
 from dltrain_agent.processes import Exit, Process, Processes, stop
 from dltrain_agent.watch import end_with_stack
-from tests.agent.builders import ended
+from dltrain_agent.worker import Worker
+from tests.agent.builders import ended, job, settings
 
 
 @pytest.fixture
@@ -38,6 +40,14 @@ def shell(processes: Processes, script: str, output: int) -> Process:
 )
 async def test_the_end_of_a_child_is_known_exactly(processes: Processes, script: str, expected: Exit) -> None:
     assert await shell(processes, script, 1).exited == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN, "SIGRTMIN"), (36, "SIGRTMIN+2"), (33, "SIGRTMIN-1")],
+)
+def test_every_signal_has_a_name(number: int, name: str) -> None:
+    assert str(Exit(signal=number)) == name
 
 
 async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(processes: Processes) -> None:
@@ -87,6 +97,40 @@ async def test_an_agent_ends_that_cannot_end_a_process(
     ]
 
 
+class Late(Processes):
+    """Children whose attempt ends in the moment of their start."""
+
+    worker: Worker
+    started: Process
+
+    def start(self, *given: Any) -> Process:
+        self.worker._attempt = None
+        self.started = super().start(*given)
+        return self.started
+
+
+async def test_an_agent_ends_that_cannot_end_a_rank_which_it_has_just_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def leave(code: int) -> None:
+        raise LeftError(code)
+
+    late = Late()
+    late.worker = worker = Worker(settings(tmp_path, job("sleep", "60")), late, tmp_path, tmp_path)
+    monkeypatch.setattr(os, "killpg", lambda _pid, _number: None)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr("dltrain_agent.processes.KILLED_SECONDS", 0.0)
+    worker.begin(1)
+    given = {**os.environ, "OMPI_COMM_WORLD_RANK": "0"}
+    with pytest.raises(LeftError, match="1"):
+        async with asyncio.timeout(5):
+            await worker._run_rank(given, asyncio.StreamReader(), None)  # type: ignore[arg-type]  # nobody is answered
+    assert "is a storage stuck? this agent ends" in caplog.text
+    os.kill(late.started.pid, signal.SIGKILL)
+    await late.started.exited
+    late.close()
+
+
 async def test_orphans_are_adopted_and_reaped(processes: Processes) -> None:
     read, write = os.pipe()
     child = shell(processes, "sh -c 'echo $$; exec sleep 0.05' & wait", write)
@@ -111,6 +155,37 @@ async def test_output_is_prefixed_line_by_line_and_its_tail_remembered(processes
     with os.fdopen(read) as text:
         assert text.read() == "".join(f"[rank 3] {line}\n" for line in lines)
     assert output.tail == tuple(lines[-30:])
+
+
+async def test_a_log_that_nobody_reads_holds_up_the_child_and_not_the_agent(processes: Processes) -> None:
+    read, write = os.pipe()
+    output = Output("[rank 3]", sink=write)
+    child = shell(processes, "yes | head -n 200000; echo last", output.descriptor)
+    output.started()
+    await asyncio.wait([child.exited], timeout=0.5)
+    assert not child.exited.done()
+    with os.fdopen(read, "rb") as log:
+        reading = asyncio.create_task(asyncio.to_thread(log.read))
+        assert await child.exited == Exit(code=0)
+        await output.drain()
+        os.close(write)
+        assert await reading == 200000 * b"[rank 3] y\n" + b"[rank 3] last\n"
+
+
+async def test_the_last_lines_of_a_child_are_known_though_no_log_takes_them(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dltrain_agent.output.SINK_SECONDS", 0.1, raising=False)
+    read, write = os.pipe()
+    output = Output("[rank 3]", sink=write)
+    child = shell(processes, "yes | head -n 20000; echo last", output.descriptor)
+    output.started()
+    assert await child.exited == Exit(code=0), "the pipe holds the rest"
+    async with asyncio.timeout(5):
+        await output.drain()
+    os.close(read)
+    os.close(write)
+    assert output.tail[-2:] == ("y", "last")
 
 
 @pytest.mark.parametrize(

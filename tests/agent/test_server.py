@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from dltrain.api.channel import (
     MAX_MESSAGE_BYTES,
     AttemptEnded,
+    DaemonExited,
     EndAttempt,
     GroupStatus,
     Heartbeat,
@@ -28,7 +30,7 @@ from dltrain.errors import ChannelError
 from dltrain_agent import events as e
 from dltrain_agent.coordinator import Coordinator
 from dltrain_agent.member import Member
-from dltrain_agent.processes import Processes
+from dltrain_agent.processes import Exit, Processes
 from dltrain_agent.server import serve_control_port
 from dltrain_agent.worker import Worker
 from tests.agent.builders import job, join, settings
@@ -77,6 +79,36 @@ async def port(tmp_path: Path, identities: dict[str, Path]) -> AsyncIterator[int
     processes.close()
 
 
+@pytest.fixture
+async def coordinator(tmp_path: Path) -> AsyncIterator[Coordinator]:
+    """One that does nothing by itself."""
+    processes, spec = Processes(), job()
+    worker = Worker(settings(tmp_path, spec), processes, tmp_path, tmp_path)
+    yield Coordinator(settings(tmp_path, spec, local=False), worker)
+    processes.close()
+
+
+@pytest.fixture
+async def lost(identities: dict[str, Path]) -> AsyncIterator[Channel]:
+    """The coordinator's end of a channel whose other end is gone."""
+    ends: asyncio.Queue[Channel] = asyncio.Queue()
+    over = asyncio.Event()
+
+    async def keep(channel: Channel) -> None:
+        ends.put_nowait(channel)
+        await over.wait()
+
+    server = await serve_control_port(keep, context(ssl.Purpose.CLIENT_AUTH, identities["worker"]), port=0)
+    other = await dial(port_of(server), identities["worker"])
+    mine = await ends.get()
+    other.abort()
+    with pytest.raises(ChannelError):
+        await mine.receive()
+    yield mine
+    over.set()
+    server.close()
+
+
 async def dial(port: int, identity: Path) -> Channel:
     return await open_channel(HOST, port, context(ssl.Purpose.SERVER_AUTH, identity))
 
@@ -116,6 +148,48 @@ async def test_an_older_incarnation_is_refused_with_the_reason(port: int, identi
     assert await anext(older) == Refused(reason="worker 1 has been replaced by incarnation 2")
     newer.close()
     older.close()
+
+
+async def test_a_worker_that_is_gone_as_soon_as_it_has_asked_does_not_count_as_present(
+    port: int, identities: dict[str, Path]
+) -> None:
+    worker = await dial(port, identities["worker"])
+    worker.post(join(1, attempt=3))
+    worker.close()
+    observer = await dial(port, identities["observer"])
+    await observer.send(Observe())
+    async with asyncio.timeout(5):
+        while await anext(observer) != GroupStatus(state="gathering", attempt=3, members=(0,)):
+            pass
+    observer.close()
+
+
+async def test_a_prted_of_an_earlier_attempt_that_ends_late_does_not_end_that_of_the_next(
+    coordinator: Coordinator, lost: Channel
+) -> None:
+    coordinator._group = replace(coordinator._group, number=2)
+    coordinator._members[1] = lost
+    ended = asyncio.create_task(coordinator._remote_start("tiny-1", ["prted"]))
+    await asyncio.wait([ended], timeout=0)
+    coordinator._hear(lost, 1, DaemonExited(attempt=1, exit_code=143))
+    await asyncio.wait([ended], timeout=0)
+    assert not ended.done()
+    coordinator._hear(lost, 1, DaemonExited(attempt=2, exit_code=0))
+    assert await ended == Exit(code=0)
+
+
+async def test_a_member_that_goes_at_the_end_does_not_change_the_end(coordinator: Coordinator, lost: Channel) -> None:
+    coordinator._members[1] = lost
+    await coordinator._farewell(0)
+
+
+async def test_an_observer_that_has_gone_leaves_no_traceback(coordinator: Coordinator, lost: Channel) -> None:
+    with pytest.raises(ChannelError):
+        await coordinator._serve_observer(lost, Observe())
+    [follower] = coordinator._followers
+    coordinator.board.post(GroupStatus(state="gathering"))
+    await asyncio.wait([follower])
+    assert follower.exception() is None
 
 
 async def test_a_member_tells_of_an_attempt_that_ended_before_it_was_launched_there(

@@ -1,5 +1,7 @@
 """What is sent, in which order, and what is deleted; pure."""
 
+import resource
+import threading
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,35 @@ def test_files_that_are_being_written_are_not_seen(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     assert sorted(scan(tmp_path)) == ["a", "deep/b"]
+
+
+def test_folders_that_come_and_go_meanwhile_do_not_end_the_look(tmp_path: Path) -> None:
+    Checkpoints(tmp_path / "checkpoints", keep=1, training={}).store(10, b"")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        """What the trainer does for each checkpoint."""
+        writing, whole = (tmp_path / "checkpoints" / name for name in (".writing-step-00000020", "step-00000020"))
+        while not over.is_set():
+            writing.mkdir()
+            writing.rename(whole)
+            whole.rmdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {len(scan(tmp_path)) for _ in range(2000)} == {3}
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_what_cannot_be_looked_at_does_not_count_as_removed(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            scan(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

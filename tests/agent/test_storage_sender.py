@@ -189,6 +189,19 @@ def test_a_pod_that_was_replaced_sends_nothing_any_more(buckets: BucketServer, t
     assert list(buckets.sizes()) == [f"{PREFIX}.owner.json"]
 
 
+@pytest.mark.parametrize("state", ["ending", "closed"])
+def test_a_pod_that_was_replaced_does_not_write_over_the_mark_of_its_successor(
+    buckets: BucketServer, tmp_path: Path, state: Any
+) -> None:
+    where = bucket(buckets)
+    old, new = Ownership(where, 1), Ownership(where, 2)
+    old.claim()
+    new.claim()
+    with pytest.raises(FencedError):
+        old.say(state)  # else nothing would keep it from sending what it has
+    assert where.read_json(".owner.json") == {"incarnation": 2, "state": "open"}
+
+
 def test_a_successor_waits_for_a_pod_that_ends_and_not_for_one_that_was_lost(
     buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

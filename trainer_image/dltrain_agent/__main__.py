@@ -12,7 +12,9 @@ import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Final, NoReturn
 
+from dltrain.api.channel import GroupStatus
 from dltrain.channel import channel_context
 from dltrain.errors import SpecError
 from dltrain.names import EXIT_DO_NOT_RETRY, EXIT_TOLD_TO_END
@@ -27,6 +29,10 @@ from dltrain_agent.summary import termination_message
 from dltrain_agent.worker import Worker
 
 log = logging.getLogger("dltrain_agent")
+
+EXIT_ERROR: Final = 1
+FOLDER_SECONDS: Final = 10.0
+"""How long a storage may take to make a folder before the agent goes on without."""
 
 
 async def run(settings: Settings) -> int:
@@ -94,7 +100,7 @@ async def until_told(role: Coroutine[None, None, int], worker: Worker, told_to_e
 
 async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: Worker) -> int:
     """Serve members, observers and reports while the coordinator runs the job."""
-    settings.output.mkdir(parents=True, exist_ok=True)
+    await make_folder(settings.output)
     reports = ReportServer(worker.report_socket, coordinator.reported)
     worker.before_exit = reports.receive
     async with contextlib.AsyncExitStack() as stack:
@@ -107,8 +113,25 @@ async def run_coordinator(settings: Settings, coordinator: Coordinator, worker: 
             stack.callback(server.close)
         code = await coordinator.run()
         if not settings.local:
-            settings.termination_log.write_text(termination_message(coordinator.status))
+            leave_message(settings.termination_log, coordinator.status)
         return code
+
+
+def leave_message(file: Path, status: GroupStatus) -> None:
+    """Write the termination message; without it the exit code says what matters, and observers have heard the rest."""
+    try:
+        file.write_text(termination_message(status))
+    except OSError as error:
+        log.warning("the termination message cannot be written: %s", error)
+
+
+async def make_folder(folder: Path) -> None:
+    """Make the job's folder; a storage that does not take it is told of here, and by preflight and the ranks."""
+    try:
+        async with asyncio.timeout(FOLDER_SECONDS):
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    except (OSError, TimeoutError) as error:
+        log.error("cannot make %s: %s", folder, str(error) or "the storage does not answer")  # noqa: TRY400 - no bug
 
 
 async def write_statuses(coordinator: Coordinator, descriptor: int) -> None:
@@ -123,6 +146,18 @@ def identity(settings: Settings, purpose: ssl.Purpose) -> ssl.SSLContext:
     return channel_context(purpose, folder / "ca.crt", folder / "tls.crt", folder / "tls.key")
 
 
+async def run_and_leave(settings: Settings) -> NoReturn:
+    """Run one agent, and end this process."""
+    try:
+        code = await run(settings)
+    except Exception:
+        log.exception("the agent ends by an error of its own")
+        code = EXIT_ERROR
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread that a storage does not answer would be waited for, for ever
+
+
 def main() -> None:
     """Run the agent that the arguments or the environment describe."""
     logging.basicConfig(
@@ -133,7 +168,7 @@ def main() -> None:
     except SpecError as error:
         log.error("the job is not valid:\n%s", error)  # noqa: TRY400 - the problems are all there is to say
         sys.exit(EXIT_DO_NOT_RETRY)
-    sys.exit(asyncio.run(run(settings)))
+    asyncio.run(run_and_leave(settings))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Coordinator:
         self._settings, self._worker = settings, worker
         self._events: asyncio.Queue[tuple[e.Event, Channel | None]] = asyncio.Queue()
         self._members: dict[int, Channel] = {}
-        self._daemons: dict[int, asyncio.Future[Exit]] = {}
+        self._daemons: dict[int, tuple[int, asyncio.Future[Exit]]] = {}
         self._heard: dict[int, float] = {}
         self._inspection = Inspection(settings)
         self._reported = Reported()
@@ -91,6 +91,9 @@ class Coordinator:
                     return action.exit_code
                 self._act(action, channel)
             event, channel = await self._events.get()
+            if isinstance(event, e.Lost) and not self._has_left(event.index, channel):
+                actions = ()
+                continue
             self._group, actions = g.step(self._group, event)
             if self._group.state == "succeeded" and (trouble := await self._worker.store_all(self._storing_seconds)):
                 self._group, actions = g.not_stored(self._group, trouble)
@@ -141,18 +144,16 @@ class Coordinator:
             async for message in channel:
                 self._hear(channel, join.index, message)
         finally:
-            if self._members.get(join.index) is channel:
-                self._heard[join.index] = channel.heard_at
-                self._forget(join.index)
-                self._put(e.Lost(join.index, join.incarnation))
+            self._put(e.Lost(join.index, join.incarnation), channel)  # after its Joined, which may wait there yet
 
     async def _serve_observer(self, channel: Channel, first: Observe) -> None:
         if first.replicas is not None:
             self._put(e.Resized(first.replicas))
 
         async def publish() -> None:
-            async for status in self.board.follow():
-                await channel.send(status)
+            with contextlib.suppress(ChannelError):  # who reads the channel says why
+                async for status in self.board.follow():
+                    await channel.send(status)
             channel.close()
 
         self.follow(publish())
@@ -170,8 +171,9 @@ class Coordinator:
                 self._put(e.RankEnded(attempt, ended))
             case AttemptEnded(attempt=attempt):
                 self._put(e.MemberClear(attempt, index))
-            case DaemonExited(exit_code=code):
-                self._daemon_ended(index, Exit(code=code))
+            case DaemonExited(attempt=attempt, exit_code=code):
+                if self._daemons.get(index, (None,))[0] == attempt:  # a late word must not end the next attempt's
+                    self._daemon_ended(index, Exit(code=code))
             case _:
                 raise ChannelError(f"{channel.peer}: a member may not send {message.type}")
 
@@ -256,11 +258,20 @@ class Coordinator:
         member = self._members.get(index)
         if member is None:
             return LOST_DAEMON
+        self._daemon_ended(index, LOST_DAEMON)  # of an earlier attempt, if it has said nothing
         ended: asyncio.Future[Exit] = asyncio.Future()
-        self._daemons[index] = ended
         group = self._group
+        self._daemons[index] = group.number, ended
         member.post(Launch(attempt=group.number, user_restarts=group.user_restarts, line=" ".join(line)))
         return await ended
+
+    def _has_left(self, index: int, channel: Channel | None) -> bool:
+        """Whether a connection that is gone was a member's newest one; then it is dropped."""
+        if channel is None or self._members.get(index) is not channel:
+            return False
+        self._heard[index] = channel.heard_at
+        self._forget(index)
+        return True
 
     def _forget(self, index: int) -> None:
         """Drop a member's connection, if there is one."""
@@ -269,7 +280,7 @@ class Coordinator:
         self._daemon_ended(index, LOST_DAEMON)
 
     def _daemon_ended(self, index: int, ended: Exit) -> None:
-        future = self._daemons.pop(index, None)
+        _, future = self._daemons.pop(index, (0, None))
         if future is not None and not future.done():
             future.set_result(ended)
 
@@ -280,7 +291,8 @@ class Coordinator:
             member.post(Finish(exit_code=exit_code))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await asyncio.gather(*(member.drained() for member in self._members.values()))
+                farewells = (member.drained() for member in self._members.values())
+                await asyncio.gather(*farewells, return_exceptions=True)  # one that is gone does not hear it
                 if self._followers:
                     await asyncio.wait(self._followers)
 

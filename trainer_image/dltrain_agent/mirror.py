@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -84,9 +85,13 @@ class Mirror:
     async def _keep(self) -> None:
         """Have the process run until it has finished, or can do nothing."""
         while True:
-            ended, said = await self._run()
-            known = ended.code in {0, 1, FENCED}
-            if known or self._finishing:
+            try:
+                ended, said = await self._run()
+            except OSError as error:  # no room for one more process, say
+                log.warning("what sends to %s cannot be started: %s", address_in(self._settings), error)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if self._is_final(ended):
                 trouble = None if ended.clean else said or f"what sends to {address_in(self._settings)} ended: {ended}"
                 settle(self._ready, trouble)
                 settle(self._ended, trouble)
@@ -94,20 +99,30 @@ class Mirror:
             log.warning("what sends to %s ended: %s; started again", address_in(self._settings), ended)
             await asyncio.sleep(AGAIN_SECONDS)
 
+    def _is_final(self, ended: Exit) -> bool:
+        """Whether the process ended as it wanted to, or for good; once it is ready it never gives up by itself."""
+        return ended.code in {0, FENCED} or (ended.code == 1 and (self._finishing or not self._ready.done()))
+
     async def _run(self) -> tuple[Exit, str]:
-        """Run the process once; how it ended, and its last line."""
+        """Run the process once; how it ended, and its last line.
+
+        Raises:
+            OSError: it cannot be started.
+        """
         mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mine.setblocking(False)
         output = Output("[storage]")
         environment = {**os.environ, names.REPORT_VARIABLE: str(self._reports)}
         command = [*COMMAND, *arguments(self._settings, restored=self._ready.done())]
         with mine:
-            with other:
-                descriptor = output.descriptor
-                process = self._processes.start(
-                    command, environment, self._settings.workspace, descriptor, descriptor, other.fileno()
-                )
-            output.started()
+            try:
+                with other:
+                    descriptor = output.descriptor
+                    process = self._processes.start(
+                        command, environment, self._settings.workspace, descriptor, descriptor, other.fileno()
+                    )
+            finally:
+                output.started()
             self._socket = mine
             if self._finishing:
                 self._tell(b"finish")
@@ -122,8 +137,9 @@ class Mirror:
         return ended, (output.tail or ("",))[-1]
 
     async def _hear(self, mine: socket.socket) -> None:
-        if await asyncio.get_running_loop().sock_recv(mine, MAX_WORD_BYTES) == b"ready":
-            settle(self._ready, None)
+        with contextlib.suppress(OSError):  # it has ended, and did not read what it was told
+            if await asyncio.get_running_loop().sock_recv(mine, MAX_WORD_BYTES) == b"ready":
+                settle(self._ready, None)
 
     def _tell(self, word: bytes) -> None:
         if self._socket is not None:

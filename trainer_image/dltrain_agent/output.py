@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import select
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +24,12 @@ MAX_LINE_BYTES: Final = 16 * 1024
 READ_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.5
 """How long to wait for the end of a dead child's output, which its own children may hold open."""
+SINK_SECONDS: Final = 10.0
+"""How long to wait for a log to take a dead child's last lines."""
+AGAIN_SECONDS: Final = 0.05
+"""How often it is seen whether a log that took nothing does so again."""
+PIECE_BYTES: Final = select.PIPE_BUF
+"""What a pipe that takes anything takes at once, without a wait."""
 
 
 class Output:
@@ -33,6 +41,9 @@ class Output:
         self._sink = sys.stdout.fileno() if sink is None else sink
         self._tail: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._rest = b""
+        self._unsent = b""
+        self._room = select.poll()
+        self._room.register(self._sink, select.POLLOUT)
         self._ended = self._loop.create_future()
         self._read, self.descriptor = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read, False)
@@ -53,8 +64,10 @@ class Output:
         return tuple(line.decode(errors="replace") for line in self._tail)
 
     async def drain(self) -> None:
-        """Wait for the end of the output, not longer than DRAIN_SECONDS, and close the pipe."""
+        """Wait for the end of the output, for DRAIN_SECONDS and a log that takes nothing, and close the pipe."""
         await asyncio.wait([self._ended], timeout=DRAIN_SECONDS)
+        if self._unsent:
+            await asyncio.wait([self._ended], timeout=SINK_SECONDS)
         self._end()
 
     def _on_readable(self) -> None:
@@ -62,21 +75,53 @@ class Output:
         if not data:
             self._end()
             return
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._pass_on(lines)
-        if len(self._rest) > MAX_LINE_BYTES:
-            self._pass_on([self._rest])
-            self._rest = b""
+        self._take(data)
+        self._pass_on()
+        if self._unsent:  # the child waits for the log, as it would without an agent; this agent does not
+            self._loop.remove_reader(self._read)
+            self._loop.call_later(AGAIN_SECONDS, self._go_on)
 
-    def _pass_on(self, lines: list[bytes]) -> None:
+    def _take(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines.append(self._rest)
+            self._rest = b""
+        self._note(lines)
+
+    def _note(self, lines: list[bytes]) -> None:
         self._tail.extend(lines)
-        write_all(self._sink, b"".join(self._prefix + line + b"\n" for line in lines))
+        self._unsent += b"".join(self._prefix + line + b"\n" for line in lines)
+
+    def _pass_on(self) -> None:
+        """Write what the log takes without a wait; where nobody can take any more it is dropped."""
+        left = memoryview(self._unsent)
+        try:
+            while left and self._room.poll(0):
+                left = left[os.write(self._sink, left[:PIECE_BYTES]) :]
+        except BlockingIOError:  # another process has let the log be one that does not wait
+            pass
+        except OSError:
+            left = left[:0]
+        self._unsent = bytes(left)
+
+    def _go_on(self) -> None:
+        """Read on once all that was read is passed on."""
+        if self._ended.done():
+            return
+        self._pass_on()
+        if self._unsent:
+            self._loop.call_later(AGAIN_SECONDS, self._go_on)
+        else:
+            self._loop.add_reader(self._read, self._on_readable)
 
     def _end(self) -> None:
         if self._ended.done():
             return
+        with contextlib.suppress(BlockingIOError):  # which a log that takes nothing has kept from being read
+            self._take(os.read(self._read, READ_BYTES))
         if self._rest:
-            self._pass_on([self._rest])
+            self._note([self._rest])
+        self._pass_on()
         self._loop.remove_reader(self._read)
         os.close(self._read)
         self._ended.set_result(None)
@@ -93,14 +138,3 @@ def tail_of(lines: Sequence[str]) -> tuple[str, ...]:
             break
         told.append(shown)
     return tuple(reversed(told))
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything; output that nobody can take any more is dropped, for training goes on without it."""
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except BlockingIOError:
-            os.set_blocking(descriptor, True)
-        except OSError:
-            return

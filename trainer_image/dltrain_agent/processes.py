@@ -41,10 +41,18 @@ class Exit:
     @property
     def signal_name(self) -> str | None:
         """The signal's name, as in SIGKILL."""
-        return signal.Signals(self.signal).name if self.signal else None
+        return name_of(self.signal) if self.signal else None
 
     def __str__(self) -> str:
         return f"exit code {self.code}" if self.signal is None else str(self.signal_name)
+
+
+def name_of(number: int) -> str:
+    """A signal's name; of those for real time, which have none, as `kill -l` has it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN{number - signal.SIGRTMIN:+}"
 
 
 @dataclass(eq=False, slots=True)

@@ -24,7 +24,7 @@ from dltrain_agent.memory import oom_kills
 from dltrain_agent.mirror import Mirror
 from dltrain_agent.nursery import Nursery
 from dltrain_agent.output import Output
-from dltrain_agent.processes import Exit, Process, Processes, stop
+from dltrain_agent.processes import Exit, Process, Processes, kill, stop
 from dltrain_agent.settings import Settings
 from dltrain_agent.tails import store_tail
 from dltrain_agent.watch import take_pulse, watch
@@ -208,7 +208,7 @@ class Worker:
             return
         self._ranks[rank] = process
         if self._attempt != attempt:  # it has ended in the moment of the start
-            process.signal(signal.SIGKILL)
+            await kill([process])
         signals = asyncio.create_task(pass_on_signals(reader, process))
         ended = await process.exited
         beat = take_pulse(self._memory, rank)

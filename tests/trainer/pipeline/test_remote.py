@@ -1,6 +1,8 @@
 """S3: a real server of its protocol on the loopback; what is fetched, kept, verified and said."""
 
 import json
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -125,6 +127,41 @@ def test_what_is_deleted_in_the_bucket_goes_here_too_with_the_folders_that_are_e
     client.delete_object(Bucket=BUCKET, Key="set/deep/b.bin")
     folder = fetch(f"s3://{BUCKET}/set", tmp_path, quiet)
     assert contents(folder) == {"a.bin": FILES["set/a.bin"]}
+
+
+READER = """
+import sys
+from pathlib import Path
+from dltrain_trainer.data.remote import fetch
+print(fetch(sys.argv[1], Path(sys.argv[2]), lambda line: None), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def reader(address: str, cache: Path) -> Iterator[Path]:
+    """The folder that another process reads."""
+    command = [sys.executable, "-c", READER, address, str(cache)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Path(process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+def test_what_another_process_reads_stays_as_it_is_for_as_long_as_that_lives(client: Any, tmp_path: Path) -> None:
+    address, files = f"s3://{BUCKET}/set", Counting(s3())
+    with reader(address, tmp_path) as read:
+        client.delete_object(Bucket=BUCKET, Key="set/a.bin")
+        client.put_object(Bucket=BUCKET, Key="set/c.bin", Body=b"c")
+        folder = fetch(address, tmp_path, quiet, files)
+        assert contents(read) == {"a.bin": FILES["set/a.bin"], "deep": None, "deep/b.bin": FILES["set/deep/b.bin"]}
+        assert contents(folder) == {"c.bin": b"c", "deep": None, "deep/b.bin": FILES["set/deep/b.bin"]}
+        assert files.opened == [f"{BUCKET}/set/c.bin"], "the rest is linked"
+        assert fetch(address, tmp_path, quiet, files) == folder
+    assert fetch(address, tmp_path, quiet, files) == folder
+    assert sorted(each for each in tmp_path.iterdir() if each.is_dir()) == [folder], "nobody reads the other any more"
 
 
 def test_what_came_while_another_rank_fetched_is_fetched_too(

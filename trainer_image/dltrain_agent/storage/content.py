@@ -6,7 +6,10 @@ record; then each checkpoint, its manifest last; then deletions, of a checkpoint
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ CHECKPOINT: Final = re.compile(r"checkpoints/step-(?P<step>\d+)/(manifest\.json|
 """The trainer's; files of other names in such a folder are a script's own, and go as they are."""
 MANIFEST: Final = "manifest.json"
 LOGS: Final = "logs/"
+GONE: Final = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP}
+"""Errors of a file that is not there, or not for us.  Any other says nothing of it: it must not count as removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,35 @@ class Work:
 
 
 def scan(folder: Path) -> dict[str, Version]:
-    """The files below a folder, those apart that are being written (their names begin with a dot)."""
+    """The files below a folder, those apart that are being written (their names begin with a dot).
+
+    Files and folders may come and go meanwhile, as checkpoints do.
+
+    Raises:
+        OSError: something is there and cannot be looked at.
+    """
     found: dict[str, Version] = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if not any(part.startswith(".") for part in name.split("/")):
+    for place, folders, files in os.walk(folder, onerror=pass_over_gone):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in files if not name.startswith(".")):
             try:
                 facts = path.stat()
-            except FileNotFoundError:
+            except OSError as error:
+                pass_over_gone(error)
                 continue
-            if path.is_file():
-                found[name] = Version(facts.st_size, facts.st_mtime_ns)
+            if stat.S_ISREG(facts.st_mode):
+                found[path.relative_to(folder).as_posix()] = Version(facts.st_size, facts.st_mtime_ns)
     return found
+
+
+def pass_over_gone(error: OSError) -> None:
+    """Do nothing about what is not there.
+
+    Raises:
+        OSError: it is.
+    """
+    if error.errno not in GONE:
+        raise error
 
 
 def work_of(local: Mapping[str, Version], sent: Mapping[str, Version]) -> Work:

@@ -56,11 +56,13 @@ class Ownership:
         self._state()
 
     def say(self, state: State) -> None:
-        """Tell a successor how far this pod is.
+        """Tell a successor how far this pod is, unless it is there already: its mark is not written over.
 
         Raises:
+            FencedError: a newer pod writes.
             StorageError: the bucket refuses, or is away.
         """
+        self.check()
         self.bucket.write_json(FILE, {"incarnation": self.incarnation, "state": state})
 
     def _state(self) -> str:

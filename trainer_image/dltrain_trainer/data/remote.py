@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,7 @@ from fsspec.callbacks import Callback  # type: ignore[import-untyped]
 
 from dltrain.bucket.system import foreign_errors, s3_system
 from dltrain.errors import MissingSoftwareError
-from dltrain_trainer.data.cache import Say, locked
+from dltrain_trainer.data.cache import Say, copies, free_copy, locked, read_on, remove_unread
 from dltrain_trainer.errors import DataAwayError, DataError
 
 OWN_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -71,7 +73,8 @@ class Fetching(Callback):  # type: ignore[misc]  # fsspec ships no types
 def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
     """The local copy of an object, or of everything below a prefix; fetched where it is not here or has changed.
 
-    What is no longer there goes from the copy, too.
+    What is no longer there goes from the copy, too.  A copy that another process reads stays as it is, for as long as
+    that process lives: what has changed since goes into one more copy.
 
     Args:
         address: s3://BUCKET/KEY.
@@ -87,14 +90,21 @@ def fetch(address: str, cache: Path, say: Say, files: Any = None) -> Path:
         DataError: there is nothing, or an object cannot be fetched or arrives damaged; names it.
     """
     files = files or s3()
-    folder = cache / hashlib.sha256(address.encode()).hexdigest()[:24]
+    first = cache / hashlib.sha256(address.encode()).hexdigest()[:24]
     objects = listed(address, files)  # by all ranks at once: a list may be long
-    with locked(folder):
-        if not is_current(folder, objects):
+    with locked(first):
+        folder = current_copy(objects, first)
+        if folder is None:
             objects = listed(address, files)  # what is there by now: another rank may have fetched for minutes
-        if not is_current(folder, objects):
+            folder = current_copy(objects, first)
+        if folder is None:
+            folder = free_copy(first)
             remove_others(objects, folder)  # first, for a name may have been a folder's that is a file's now
+            with folder_errors(folder):
+                borrow(objects, folder, [other for other in copies(first) if other != folder])
             bring(address, objects, folder, say, files)
+        read_on(folder)
+        remove_unread(first, folder)
     single = len(objects) == 1 and objects[0].key == address.removeprefix("s3://").rstrip("/")
     return folder / objects[0].path if single else folder
 
@@ -145,6 +155,36 @@ def is_current(folder: Path, objects: Sequence[RemoteObject]) -> bool:
     except (OSError, ValueError):
         return False
     return known == [asdict(each) for each in objects] and all(is_here(folder, each) for each in objects)
+
+
+def current_copy(objects: Sequence[RemoteObject], first: Path) -> Path | None:
+    """The folder that has the copies of exactly these objects; None if none has."""
+    return next((folder for folder in copies(first) if is_current(folder, objects)), None)
+
+
+def borrow(objects: Sequence[RemoteObject], folder: Path, others: Sequence[Path]) -> None:
+    """Link what is missing in a folder to the copies of it that others have: files of copies never change."""
+    if not others:
+        return
+    before = {(each["path"], each["tag"]) for each in fetched_before(folder)}
+    kept = {each for each in objects if (each.path, each.tag) in before and is_here(folder, each)}
+    for other in others:
+        known = {(each["path"], each["tag"]) for each in fetched_before(other)}
+        for each in set(objects) - kept:
+            if (each.path, each.tag) in known and is_here(other, each):
+                link(other / each.path, folder / each.path)
+                kept.add(each)
+    note(folder, [each for each in objects if each in kept])
+
+
+def link(file: Path, target: Path) -> None:
+    """Have a file under one more name; a copy of it where the file system has no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copy2(file, target)
 
 
 def remove_others(objects: Sequence[RemoteObject], folder: Path) -> None:
