@@ -24,13 +24,7 @@ def run_ranks(script: str, folder: Path, *arguments: str | Path, size: int = 2) 
         arguments: the script's, after the folder.
         size: how many ranks.
     """
-    path = os.pathsep.join(str(ROOT / each) for each in (".", "sdk", "trainer_image"))
-    environment = launch_environment({**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
-    command = [
-        *(program("mpirun"), "-np", str(size), "--host", f"localhost:{size}", "--bind-to", "none"),
-        *(word for name, value in TCP_FABRIC.items() for word in ("--mca", name, value)),
-        *(sys.executable, "-m", f"tests.trainer.ranks.{script}", str(folder), *map(str, arguments)),
-    ]
+    command, environment = ranks_of(f"tests.trainer.ranks.{script}", size, folder, *arguments)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             output, _ = process.communicate(timeout=DEADLINE)
@@ -38,6 +32,18 @@ def run_ranks(script: str, folder: Path, *arguments: str | Path, size: int = 2) 
             process.terminate()  # mpirun ends its ranks; nothing to do where it has ended
     assert process.returncode == 0, output.decode()
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
+
+
+def ranks_of(module: str, size: int, *arguments: str | Path) -> tuple[list[str], dict[str, str]]:
+    """The command that starts a module as some ranks of this machine, and its environment."""
+    path = os.pathsep.join(str(ROOT / each) for each in (".", "sdk", "trainer_image"))
+    environment = launch_environment({**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
+    command = [
+        *(program("mpirun"), "-np", str(size), "--host", f"localhost:{size}", "--bind-to", "none"),
+        *(word for name, value in TCP_FABRIC.items() for word in ("--mca", name, value)),
+        *(sys.executable, "-m", module, *map(str, arguments)),
+    ]
+    return command, environment
 
 
 def tell(folder: str, rank: int, found: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from dltrain_trainer.export import load
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages import compress, evaluate, export, retrain
 from dltrain_trainer.stages import data as data_stage
+from dltrain_trainer.stages.facts import facts
 from dltrain_trainer.stages.retrain import fine_tuner
 from tests.trainer.builders import new_run, npz, pipeline_job, trained
 from tests.trainer.group import ALONE, ThreadCommunicator, on_ranks
@@ -133,6 +134,27 @@ def test_fine_tuning_with_a_teacher_comes_closer_to_the_trained_model(tmp_path: 
     assert after_teacher == [after_teacher[0]] * size
 
 
+def test_a_student_of_the_trained_model_s_shapes_learns_from_its_answers_when_both_are_compiled(tmp_path: Path) -> None:
+    linear = {"name": "linear"}
+    job = pipeline_job(
+        npz(tmp_path / "data.npz", 160),
+        model=linear,
+        data={"split": {"validation": 0.3}},
+        compile=True,
+        compress={"steps": [{"distill": {"student": linear, "weight": 1.0}}]},
+    )
+    run = trained(job, tmp_path / "out", ALONE)
+    assert run.pipeline.compress is not None
+    spec = run.pipeline.compress.steps[0].distill
+    assert spec is not None
+    compiled, plain = run.artifact.blueprint.build(seed=9), run.artifact.blueprint.build(seed=9)
+    retrain.teach(run, compiled, spec)
+    run.pipeline = run.pipeline.model_copy(update={"train": run.pipeline.train.model_copy(update={"compile": False})})
+    retrain.teach(run, plain, spec)
+    for one, other in zip(compiled.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_a_killed_compression_goes_on_after_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, output = compression(tmp_path, NARROW, DESTRUCTIVE), tmp_path / "out"
     whole = finished(job, tmp_path / "whole", ALONE)
@@ -207,6 +229,14 @@ def test_a_model_that_cannot_be_compressed_is_shipped_as_it_is(tmp_path: Path) -
         assert (output / "results.json").exists()
 
 
+def test_a_model_that_int8_cannot_hold_is_refused_with_the_field_that_asks_for_it(tmp_path: Path) -> None:
+    model, formats = {"name": f"{__name__}:branching"}, {"formats": ["onnxInt8"]}
+    run = trained(pipeline_job(npz(tmp_path / "data.npz"), model=model, export=formats), tmp_path / "out", ALONE)
+    evaluate.run(run)
+    with pytest.raises(TrainerError, match=r"^spec\.pipeline\.export\.formats: onnxInt8 cannot hold the model: "):
+        export.run(run)
+
+
 def test_a_compression_is_not_gone_on_with_that_was_judged_by_other_metrics(tmp_path: Path) -> None:
     job, output = compression(tmp_path, NARROW), tmp_path / "out"
     finished(job, output, ALONE)
@@ -225,6 +255,12 @@ def test_a_student_takes_the_place_of_its_teacher(tmp_path: Path) -> None:
     assert outcomes(run.rows)[1] == ("1 distill", "passed")
     assert run.artifact.blueprint.model.mlp is not None
     assert run.artifact.blueprint.model.mlp.widths == (32,)
+
+
+def test_the_report_names_the_model_that_is_shipped(tmp_path: Path) -> None:
+    steps, gate = {"distill": {"student": {"name": "linear"}}}, {"metric": "accuracy", "maxDrop": 1.0}
+    run = finished(compression(tmp_path, steps, gate=gate), tmp_path / "out", ALONE)
+    assert facts(run)["model"] == "linear, 195 parameters"
 
 
 def test_a_teacher_of_its_own_is_fetched_or_refused_with_a_reason(tmp_path: Path) -> None:

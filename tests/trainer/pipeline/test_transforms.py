@@ -273,6 +273,19 @@ def test_pure_colours_have_their_hue(colour: tuple[int, ...]) -> None:
     np.testing.assert_allclose(color.hsv_of(pixel).flatten(), expected, atol=COLOUR)
 
 
+def test_colours_between_which_a_resize_has_overshot_keep_to_the_range_of_hsv() -> None:
+    dataset = image_set(count=4)
+    dataset.train.inputs[:, :2, :, :6] = 200  # yellow beside black: bicubic dips below it, but not in blue
+    dataset.train.inputs[:, 2], dataset.train.inputs[:, :, :, 6:] = 0, 0
+    resize = {"resize": {"height": 24, "width": 17, "method": "bicubic"}}
+    between, _ = fitted(dataset, {"contrastStretch": {}}, resize)
+    assert float(between(dataset.train.inputs).min()) < 0, "it overshoots, else nothing is shown"
+    found, _ = fitted(dataset, {"contrastStretch": {}}, resize, {"colorSpace": {"to": "hsv"}})
+    result = found(dataset.train.inputs)
+    assert float(result.min()) >= 0
+    assert float(result.max()) <= 1
+
+
 def test_gray_images_become_colour_images_of_equal_channels() -> None:
     dataset = image_set(channels=1)
     found, layout = fitted(dataset, {"colorSpace": {"to": "rgb"}})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,15 @@ NUMBER = 3
 
 def small(shape: tuple[int, ...], outputs: int, width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
+
+
+def normed(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 4), nn.BatchNorm1d(4), nn.Linear(4, outputs))
+
+
+def normed_pixels(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    first = [nn.Conv2d(shape[0], 2, 3, padding=1), nn.MaxPool2d(4), nn.BatchNorm2d(2)]
+    return nn.Sequential(*first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, outputs))
 
 
 def failing(shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -22,6 +33,14 @@ def nothing(shape: tuple[int, ...], outputs: int) -> None:
 
 def too_many(shape: tuple[int, ...], outputs: int) -> nn.Module:
     return small(shape, outputs + 1)
+
+
+def frozen(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return small(shape, outputs).requires_grad_(requires_grad=False)
+
+
+def without_weights(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return nn.AdaptiveAvgPool1d(outputs)
 
 
 def of_others(shape: tuple[int, ...], outputs: int) -> nn.Module:

@@ -133,6 +133,15 @@ def test_samples_of_another_kind_or_size_are_refused(name: str, options: Any, sh
             f"{FUNCTIONS}:pair must return one tensor (N, 3), it returns a tuple",
             id="two outputs",
         ),
+        *(
+            pytest.param(
+                f"{FUNCTIONS}:{function}",
+                {},
+                f"{FUNCTIONS}:{function} must have parameters that are trained (got none whose requires_grad is true)",
+                id=f"nothing to train, {function}",
+            )
+            for function in ("frozen", "without_weights")
+        ),
         pytest.param(
             f"{FUNCTIONS}:of_others",
             {},

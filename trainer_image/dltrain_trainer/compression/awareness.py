@@ -30,6 +30,7 @@ TINY: Final = 1e-12
 
 Range = tuple[Tensor, Tensor]
 """The smallest and the largest input of a layer; scalars."""
+Rounder = Callable[[Tensor], Tensor]
 
 
 @contextmanager
@@ -48,8 +49,10 @@ def rounding(model: nn.Module, samples: Tensor, spec: Quantize) -> Iterator[None
     if not layers:
         raise CompressionError("it has no linear or convolution layer that could be trained to round")
     ranges = input_ranges(model, layers, samples)
+    levels = FEWER_LEVELS if processor().saturates else LEVELS  # here: torch.compile would look it up in every pass
+    round_weight = partial(rounded_weight, levels=levels, by_channel=spec.by_channel)
     for name, layer in layers.items():
-        layer.forward = partial(FORWARDS[type(layer)], layer, rounder(ranges[name]), by_channel=spec.by_channel)
+        layer.forward = partial(FORWARDS[type(layer)], layer, rounder(ranges[name]), round_weight)
     try:
         yield
     finally:
@@ -77,7 +80,7 @@ def input_ranges(model: nn.Module, layers: dict[str, nn.Module], samples: Tensor
     return ranges
 
 
-def rounder(seen: Range) -> Callable[[Tensor], Tensor]:
+def rounder(seen: Range) -> Rounder:
     """What rounds a layer's inputs to 8 bits, 0 among the values that stay exact."""
     low, high = float(seen[0]), float(seen[1])
     scale = max(high - low, TINY) / ACTIVATION_LEVELS
@@ -85,14 +88,14 @@ def rounder(seen: Range) -> Callable[[Tensor], Tensor]:
     return lambda inputs: torch.fake_quantize_per_tensor_affine(inputs, scale, zero, 0, ACTIVATION_LEVELS)
 
 
-def rounded_weight(weight: Tensor, *, by_channel: bool) -> Tensor:
+def rounded_weight(weight: Tensor, *, levels: int, by_channel: bool) -> Tensor:
     """A weight as int8 will hold it: symmetric, one scale for each output channel or for all.
 
     Args:
         weight: shape (outputs, inputs, ...).
+        levels: the largest integer.
         by_channel: whether each output channel has a scale of its own.
     """
-    levels = FEWER_LEVELS if processor().saturates else LEVELS
     peaks = weight.detach().abs().flatten(1).amax(1)
     if not by_channel:
         peaks = peaks.max().expand_as(peaks)
@@ -101,15 +104,14 @@ def rounded_weight(weight: Tensor, *, by_channel: bool) -> Tensor:
     return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -levels, levels)
 
 
-def linear(layer: Any, round_inputs: Callable[[Tensor], Tensor], inputs: Tensor, *, by_channel: bool) -> Tensor:
+def linear(layer: Any, round_inputs: Rounder, round_weight: Rounder, inputs: Tensor) -> Tensor:
     """The forward pass of a linear layer, rounded."""
-    return functional.linear(round_inputs(inputs), rounded_weight(layer.weight, by_channel=by_channel), layer.bias)
+    return functional.linear(round_inputs(inputs), round_weight(layer.weight), layer.bias)
 
 
-def convolution(layer: Any, round_inputs: Callable[[Tensor], Tensor], inputs: Tensor, *, by_channel: bool) -> Tensor:
+def convolution(layer: Any, round_inputs: Rounder, round_weight: Rounder, inputs: Tensor) -> Tensor:
     """The forward pass of a convolution, rounded."""
-    weight = rounded_weight(layer.weight, by_channel=by_channel)
-    result: Tensor = layer._conv_forward(round_inputs(inputs), weight, layer.bias)  # noqa: SLF001 - torch's own seam
+    result: Tensor = layer._conv_forward(round_inputs(inputs), round_weight(layer.weight), layer.bias)  # noqa: SLF001 - torch's own seam
     return result
 
 

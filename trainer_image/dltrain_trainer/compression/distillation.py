@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ def soft_loss(outputs: Tensor, taught: Tensor, task: Task, temperature: float) -
 
 
 class Taught:
-    """A loss for the training loop that also asks a teacher about each batch; install it with `watched`.
+    """A loss for the training loop that also asks a teacher about each batch; the student runs through `watched`.
 
     A loss sees outputs and targets only: the batch that they belong to is noted when the student is called.
     """
@@ -84,17 +83,24 @@ class Taught:
         self.task, self.loss = task, loss
         self._batch: Tensor | None = None
 
-    def watched(self, student: nn.Module) -> Callable[[], None]:
-        """Note every batch that a student gets; returns what ends it."""
+    def watched(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """What runs a student and notes every batch that it gets.
 
-        def note(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            self._batch = arguments[0].detach()
+        Not a hook of the student: torch.compile does not see one that comes after it has compiled a like model.
 
-        return student.register_forward_pre_hook(note).remove
+        Args:
+            forward: what runs the student, compiled or not.
+        """
+
+        def run(batch: Tensor) -> Tensor:
+            self._batch = batch.detach()
+            return forward(batch)
+
+        return run
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(1 - w) loss(outputs, targets) + w soft_loss(outputs, teacher(batch))."""
-        assert self._batch is not None, "watched(student) comes first"
+        assert self._batch is not None, "the student runs through watched"
         with torch.no_grad(), self.cast():
             taught = self.teacher(self._batch)
         soft = soft_loss(outputs, taught, self.task, self.temperature)

@@ -40,12 +40,18 @@ def axes(*, any_size: bool) -> dict[int, torch.export.Dim]:
     return {axis: torch.export.Dim(name) for axis, name in names.items()}
 
 
+def several(samples: Tensor, least: int) -> Tensor:
+    """Samples, repeated where they are fewer: what is exported with one of them could take no batch of another size."""
+    rounds = -(-least // len(samples))
+    return samples if rounds <= 1 else torch.cat([samples] * rounds)
+
+
 def graph_of(module: nn.Module, samples: Tensor, *, any_size: bool = False) -> onnx.ModelProto:
     """Export a module, in evaluation mode.
 
     Args:
         module: maps a batch to one tensor; left as it was.
-        samples: a batch of at least two.
+        samples: a batch.
         any_size: whether they are images that may have any height and width; these have more than one pixel in each.
 
     Returns:
@@ -60,7 +66,7 @@ def graph_of(module: nn.Module, samples: Tensor, *, any_size: bool = False) -> o
             warnings.simplefilter("ignore")  # torch's own, about its own insides
             program = torch.onnx.export(
                 clone,
-                (samples[:2].cpu().clone(),),
+                (several(samples[:2], 2).cpu().clone(),),
                 dynamo=True,
                 dynamic_shapes=(axes(any_size=any_size),),
                 input_names=[INPUT],

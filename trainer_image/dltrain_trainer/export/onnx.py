@@ -20,7 +20,7 @@ from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.data.transforms.resize import Scaled
 from dltrain_trainer.data.transforms.step import Step
 from dltrain_trainer.export.exportable import enlarged, exportable, takes_any_size
-from dltrain_trainer.export.graph import BATCH, INPUT, OUTPUT, ExportError, graph_of, run, session
+from dltrain_trainer.export.graph import BATCH, INPUT, OUTPUT, ExportError, graph_of, run, session, several
 
 TOLERANCE: Final = 1e-3
 """The largest difference of an output, in units of the largest output (at least 1), that rounding may explain."""
@@ -47,7 +47,7 @@ def export_onnx(model: nn.Module, preprocessing: Preprocessing, raw: Tensor) -> 
     Args:
         model: maps prepared samples to logits or values.
         preprocessing: of raw samples.
-        raw: at least three raw samples: uint8 (n, C, H, W), or float32 (n, F) or (n, T, F).
+        raw: raw samples: uint8 (n, C, H, W), or float32 (n, F) or (n, T, F).
 
     Raises:
         ExportError: a step or a layer cannot be exported, or the graph predicts otherwise.
@@ -60,7 +60,7 @@ def export_onnx(model: nn.Module, preprocessing: Preprocessing, raw: Tensor) -> 
     except ExportError as error:
         raise ExportError(f"spec.pipeline.export.formats: onnx cannot hold the model: {error}") from error
     joined = join(before, after)
-    difference = compare(joined, model, preprocessing, raw)
+    difference = compare(joined, model, preprocessing, several(raw, max(SIZES)))
     return Exported(joined.SerializeToString(), joined.opset_import[0].version, difference)
 
 
@@ -70,7 +70,7 @@ def export_quantized(graph: bytes, preprocessing: Preprocessing, raw: Tensor) ->
     Args:
         graph: takes prepared samples.
         preprocessing: of raw samples.
-        raw: at least three raw samples.
+        raw: raw samples.
 
     Returns:
         The file, which takes raw samples.

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from dltrain_trainer.data.transforms.preprocessing import Preprocessing
 from dltrain_trainer.data.transforms.resize import BYTE_MAX, Scaled
 from dltrain_trainer.export.exportable import Steps, enlarged, takes_any_size
-from dltrain_trainer.export.graph import ExportError, axes
+from dltrain_trainer.export.graph import ExportError, axes, several
 
 
 class Interpolated(nn.Module):
@@ -40,7 +40,7 @@ def export_program(model: nn.Module, preprocessing: Preprocessing, raw: Tensor) 
     Args:
         model: maps prepared samples to logits or values.
         preprocessing: of raw samples.
-        raw: at least three raw samples.
+        raw: raw samples.
 
     Returns:
         The file, for torch.export.load.
@@ -50,7 +50,8 @@ def export_program(model: nn.Module, preprocessing: Preprocessing, raw: Tensor) 
     """
     whole = nn.Sequential(*copy.deepcopy([preprocessing, model])).cpu().eval()
     any_size, content = takes_any_size(preprocessing), io.BytesIO()
-    batches = [raw.cpu(), enlarged(raw.cpu())] if any_size else [raw.cpu()]
+    raw = several(raw.cpu(), 2)
+    batches = [raw, enlarged(raw)] if any_size else [raw]
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's own, about its own insides

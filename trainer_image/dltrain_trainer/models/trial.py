@@ -30,6 +30,8 @@ def check_model(model: nn.Module, name: str, shape: Shape, outputs: int) -> None
             f"{name} must return floating-point numbers of shape (N, {outputs}), "
             f"it returns {found.dtype} of shape (N, {', '.join(str(size) for size in found.shape[1:])})"
         )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError(f"{name} must have parameters that are trained (got none whose requires_grad is true)")
 
 
 def output_of(model: nn.Module, name: str, shape: Shape) -> object:
@@ -47,6 +49,25 @@ def output_of(model: nn.Module, name: str, shape: Shape) -> object:
         raise ModelError(f"{name} cannot take samples of shape {shape}: {described(error)}") from error
     finally:
         model.train(training)
+
+
+def fault_without_samples(model: nn.Module, shape: Shape) -> str | None:
+    """Why a model cannot be run on a batch of no samples, outside training; None where it can.
+
+    Args:
+        model: on any device; left as it was.
+        shape: of a sample.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(0, *shape, device=next(model.parameters()).device))
+    except Exception as error:  # noqa: BLE001 - foreign code
+        return described(error)
+    finally:
+        model.train(training)
+    return None
 
 
 def described(error: BaseException) -> str:

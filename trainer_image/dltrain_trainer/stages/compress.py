@@ -13,6 +13,7 @@ import torch
 from dltrain.api.compress import Compress, CompressStep, Quantize
 from dltrain.api.evaluate import MetricName
 from dltrain.api.status import CompressionRow
+from dltrain.formatting import metric_text
 from dltrain_trainer.compression.awareness import rounding
 from dltrain_trainer.compression.calibration import calibration_indices
 from dltrain_trainer.compression.course import Course, failure, is_over, judged, refused, step_label
@@ -252,6 +253,6 @@ def told(row: CompressionRow, metric: MetricName) -> str:
     """A row as a line of the log."""
     if row.file_bytes is None:
         return f"{row.step}: {row.outcome}{': ' if row.reasons else ''}{'; '.join(row.reasons)}"
-    answers = f"{metric} {row.metrics[metric]:.4f}, agreement {row.agreement or 0:.4f}"
+    answers = f"{metric} {metric_text(row.metrics[metric])}, agreement {row.agreement or 0:.4f}"
     cost = f"{row.speedup or 0:.2f} times as fast, {row.file_bytes / 1e6:.3g} MB"
     return f"{row.step}: {row.outcome}, {answers}, {cost}{': ' if row.reasons else ''}{'; '.join(row.reasons)}"

@@ -103,10 +103,15 @@ def compressed(run: Run, sample: Tensor) -> bytes:
 
 
 def int8(run: Run) -> bytes:
-    """The model with weights and activations in int8, for prepared samples: the compression's, or calibrated here."""
+    """The model with weights and activations in int8, for prepared samples: the compression's, or calibrated here.
+
+    Raises:
+        ExportError: it cannot be written so.
+    """
     from dltrain_trainer.compression.calibration import calibration_indices  # noqa: PLC0415 - an extra, and slow
     from dltrain_trainer.compression.int8 import is_int8, quantize_by_ranges  # noqa: PLC0415 - the same
-    from dltrain_trainer.export.graph import graph_of  # noqa: PLC0415 - the same
+    from dltrain_trainer.compression.problems import CompressionError  # noqa: PLC0415 - the same
+    from dltrain_trainer.export.graph import ExportError, graph_of  # noqa: PLC0415 - the same
 
     if run.graph is not None and is_int8(run.graph):
         return run.graph
@@ -114,8 +119,11 @@ def int8(run: Run) -> bytes:
     indices = calibration_indices(len(train), min(wanted, len(train)), run.pipeline.train.seed)
     with torch.no_grad():
         prepared = run.data.prepare.to(run.device)(train[indices].to(run.device)).cpu()
-    graph = graph_of(run.artifact.model, prepared)
-    result = quantize_by_ranges(graph, prepared.numpy(), Quantize(max_float_layers=0), lambda _: True)
+    try:
+        graph = graph_of(run.artifact.model, prepared)
+        result = quantize_by_ranges(graph, prepared.numpy(), Quantize(max_float_layers=0), lambda _: True)
+    except (CompressionError, ExportError) as error:
+        raise ExportError(f"spec.pipeline.export.formats: onnxInt8 cannot hold the model: {error}") from error
     return bytes(result.graph.SerializeToString())
 
 

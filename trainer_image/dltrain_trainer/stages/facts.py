@@ -33,7 +33,7 @@ def facts(run: Run) -> dict[str, str]:
     pipeline, train = run.pipeline, run.pipeline.train
     parameters = sum(parameter.numel() for parameter in run.artifact.model.parameters())
     return {
-        "model": f"{pipeline.model.name}, {number(parameters)} parameters",
+        "model": f"{run.artifact.blueprint.model.name}, {number(parameters)} parameters",
         "data": f"{pipeline.data.source}: {samples(run.data.dataset)}",
         "ranks": f"{run.communicator.size}, on {run.device.type}, {run.precision}",
         "batch": f"{number(train.global_batch_size)} samples over all ranks",

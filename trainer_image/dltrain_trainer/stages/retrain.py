@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,11 +72,13 @@ def retrain(run: Run, model: nn.Module, train: Train, loss: Loss) -> None:
         run: its data and ranks are used.
         model: the same architecture on every rank.
         train: how.
-        loss: of a batch.
+        loss: of a batch; one that asks a teacher is told of every batch.
     """
     again = copy.copy(run)
     again.pipeline = run.pipeline.model_copy(update={"train": train})
     learner = make_learner(model, train, loss, run.communicator, run.precision)
+    if isinstance(loss, Taught):
+        learner = replace(learner, forward=loss.watched(learner.forward))
     state, sampler = TrainingState(learner), sampler_of(again)
     state.synchronize(run.communicator)
     observer = TrainingObserver(train, train.epochs * sampler.steps_per_epoch, run.progress, None, stage=STAGE)
@@ -104,10 +107,8 @@ def fine_tuner(run: Run, settings: Compress) -> Callable[[nn.Module, int], None]
 
     def tune(model: nn.Module, epochs: int) -> None:
         train = shortened(run.pipeline.train, epochs, settings.fine_tune_rate)
-        if settings.fine_tune_teacher:
-            follow(run, model, taught_by(run, run.artifact.model, TEMPERATURE, TEACHER_WEIGHT), train)
-        else:
-            retrain(run, model, train, loss_of(run))
+        alone, trained = not settings.fine_tune_teacher, run.artifact.model
+        retrain(run, model, train, loss_of(run) if alone else taught_by(run, trained, TEMPERATURE, TEACHER_WEIGHT))
 
     return tune
 
@@ -126,22 +127,13 @@ def teach(run: Run, student: nn.Module, spec: Distill) -> None:
     """
     teacher = run.artifact.model if spec.teacher is None else agreed(run, spec.teacher).model.to(run.device)
     taught = taught_by(run, teacher, spec.temperature, spec.weight)
-    follow(run, student, taught, shortened(run.pipeline.train, spec.epochs, 1.0))
+    retrain(run, student, shortened(run.pipeline.train, spec.epochs, 1.0), taught)
 
 
 def taught_by(run: Run, teacher: nn.Module, temperature: float, weight: float) -> Taught:
     """The job's loss beside a teacher's answers, which are computed in the job's precision."""
     cast = forward_context(teacher, run.precision)
     return Taught(teacher, temperature, weight, run.data.dataset.task, loss_of(run), cast)
-
-
-def follow(run: Run, student: nn.Module, taught: Taught, train: Train) -> None:
-    """Train a model in place, with a loss that asks a teacher about each batch."""
-    stop = taught.watched(student)
-    try:
-        retrain(run, student, train, taught)
-    finally:
-        stop()
 
 
 def agreed(run: Run, address: str) -> Artifact:

@@ -28,7 +28,9 @@ from dltrain_trainer.report.data import Epoch
 from dltrain_trainer.run import Run
 from dltrain_trainer.stages.meaning import what_a_step_means
 from dltrain_trainer.training.allocator import freed_memory_is_kept
+from dltrain_trainer.training.empty_shares import check_empty_shares
 from dltrain_trainer.training.learner import Learner, make_learner
+from dltrain_trainer.training.lone_samples import check_lone_samples
 from dltrain_trainer.training.loop import fit
 from dltrain_trainer.training.losses import Loss, class_weights, make_loss
 from dltrain_trainer.training.observer import TrainingObserver, Waits
@@ -53,6 +55,7 @@ def run(run: Run) -> None:
     with memory_folder(run.snapshots) as memory, freed_memory_is_kept(run.device):
         keeper = Keeper(run.communicator, checkpoints, memory, every=run.checkpoint.every_seconds, stored=told(run))
         resume(run, state, keeper)
+        check_empty_shares(state, run.data.ready.shape, sampler_of(run), run.communicator.size)
         start = time.monotonic()
         train_on(run, state, keeper)
         run.train_seconds = time.monotonic() - start
@@ -64,7 +67,7 @@ def new_artifact(run: Run) -> Artifact:
     """The model with its first weights.
 
     Raises:
-        ModelError: the samples do not fit the model.
+        ModelError: the samples do not fit the model, or a batch has too few for it.
     """
     pipeline, dataset = run.pipeline, run.data.dataset
     layout = run.data.ready.shape
@@ -75,6 +78,7 @@ def new_artifact(run: Run) -> Artifact:
         raise ModelError(f"spec.pipeline.model: {error}") from error
     if pipeline.train.progressive_resizing:
         try_small_images(model, blueprint, pipeline.train.progressive_resizing)
+    check_lone_samples(model, blueprint, pipeline.train, sampler_of(run), run.communicator.size)
     rows = row_format(pipeline.data, dataset.features)
     return Artifact(blueprint, run.data.preprocessing, model.to(run.device), dataset.task, dataset.classes, rows=rows)
 

@@ -70,8 +70,10 @@ class Published:
         """
         failures = []
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f"{self.name}.fetching-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         for place, fetcher in self.places.items():
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetching-") as scratch:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{self.name}.fetching-") as scratch:
                 try:
                     for file in self.verified(fetcher(Path(scratch))):
                         file.replace(folder / file.name)

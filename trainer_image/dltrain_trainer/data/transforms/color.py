@@ -150,7 +150,7 @@ TO_RGB: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
 FROM_RGB: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "rgb": same,
     "gray": gray_of,
-    "hsv": hsv_of,
+    "hsv": lambda rgb: hsv_of(rgb.clamp(0, 1)),  # a bicubic resize overshoots, and black would divide by nothing
     "ycbcr": ycbcr_of,
     "lab": lab_of,
 }
