@@ -15,7 +15,7 @@ CLUSTER := python3 -m tests.cluster
 KIND_VERSION := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults schedules fuzz transitions pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
+.PHONY: help demo install prepare test unit e2e e2e-chaos check format crd reference docs chart sbom lock faults schedules fuzz combinations transitions pythons bench image cluster-build cluster-up cluster-down kind-up kind-down clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -104,6 +104,9 @@ pythons: | $(UV)  ## Run the SDK's tests on newer versions of Python (root, debo
 
 fuzz: install  ## Feed every reader of foreign bytes with wrong ones for ten minutes; findings go to tests/fuzz/corpus
 	$(RUN)python -m tests.fuzz $(or $(FUZZ_SECONDS),600)
+
+combinations: install  ## Run 500 random small jobs, stopped, gone on with, and on two ranks (an hour)
+	$(RUN)python -m tests.combinations $(or $(COMBINATIONS),500) $(or $(COMBINATIONS_SEED),0)
 
 transitions: install  ## Edit jobs in 1,000 sequences on a real API server: valid, invalid and rolled-back edits
 	TRANSITIONS=1000 $(RUN)pytest -q --timeout=3600 tests/sdk/test_transitions.py

@@ -94,7 +94,7 @@ CASES: Final = [
         replace(HEALTHY, rights={right: right.verb != "create" for right in RIGHTS}),
         [
             "fail your rights: you may not create dltrainjobs.dltrain.io (for dltrain submit)",
-            "warn your rights: you may not create pods/exec (for copying artefacts from a volume claim)",
+            "warn your rights: you may not create pods, create pods/exec (for copying artefacts from a volume claim)",
         ],
         id="a reader",
     ),

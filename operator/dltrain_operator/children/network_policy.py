@@ -17,8 +17,8 @@ HTTPS: Final = 443
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 """The variables of a worker that name another S3 service than AWS'."""
 POD_IDENTITY: Final = ("169.254.170.23/32", "fd00:ec2::23/128")
-"""Where pods on EKS get their credentials from, the second in clusters of IPv6; the instance's own (169.254.169.254) stay
-out of reach."""
+"""Where pods on EKS get their credentials from, the second in clusters of IPv6; the instance's own (169.254.169.254)
+stay out of reach."""
 SERVICE: Final = re.compile(r"[^.]+\.(?:[^.]+\.)*?(?P<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\.svc(?:\..*)?")
 """The host name of a Service, or of a pod behind one: name.namespace.svc, whatever the cluster's domain."""
 

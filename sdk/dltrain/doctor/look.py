@@ -49,7 +49,11 @@ RIGHTS: Final = (
     Right("list", "", "pods", "dltrain logs", needed=False),
     Right("get", "", "pods/log", "dltrain logs", needed=False),
     Right("list", "", "events", "dltrain events", needed=False),
-    Right("create", "", "pods/exec", "copying artefacts from a volume claim", needed=False),
+    *(
+        Right(verb, "", resource, "copying artefacts from a volume claim", needed=False)
+        for resource, verbs in {"pods": ("create", "watch", "delete"), "pods/exec": ("create", "get")}.items()
+        for verb in verbs
+    ),
 )
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from dltrain.api.model import Model
 from dltrain_trainer.distributed.single import SingleCommunicator
+from dltrain_trainer.models import Blueprint
 from dltrain_trainer.training.loss_scale import FIRST, LARGEST, PATIENCE, LossScale, next_scale
 from dltrain_trainer.training.precision import casting, choose_precision, compiled, cpu_flags, has_native_bf16
 from tests.trainer.group import on_ranks
@@ -17,6 +19,17 @@ CPU = torch.device("cpu")
 XEON = "processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 EPYC = "processor\t: 0\nflags\t\t: fpu avx2 fma\n"
 GRAVITON = "processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n"
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_recurrent_network_can_be_run_in_fp16_on_a_cpu(*, trains: bool) -> None:
+    model, samples = Blueprint(Model(name="lstm"), (12, 3), 2).build(0), torch.linspace(-1, 1, 144).reshape(4, 12, 3)
+    with torch.set_grad_enabled(trains):
+        expected = model(samples)
+        with torch.autocast("cpu", torch.half):
+            found = model(samples)
+    assert found.dtype == torch.half, "else it is not run in fp16 at all"
+    torch.testing.assert_close(found.float(), expected, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("asked", ["fp32", "bf16", "fp16"])

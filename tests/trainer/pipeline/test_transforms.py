@@ -16,10 +16,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from torchvision.transforms.v2 import functional as tv
 
+from dltrain.api.transforms import Pca
 from dltrain_trainer.data.samples import Dataset
 from dltrain_trainer.data.statistics.moments import Moments
 from dltrain_trainer.data.transforms import color
 from dltrain_trainer.data.transforms.affine import spread_of
+from dltrain_trainer.data.transforms.pca import components_kept
 from dltrain_trainer.errors import DataError
 from tests.trainer.group import on_ranks
 from tests.trainer.pipeline.builders import fitted, image_set, images, table_set
@@ -125,6 +127,21 @@ def test_pca_is_scikit_learns(spec: dict[str, Any], peer: PCA) -> None:
     expected = peer.fit_transform(values.astype(np.float64))
     np.testing.assert_allclose(found(torch.from_numpy(values)), expected, atol=5 * STATISTICS)
     assert layout.shape == (peer.n_components_,)
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "kept"),
+    [
+        ([3.0, 1.0], 1.0, 2),
+        ([3.0, 1.0, 2e-17, 1e-17], 1.0, 2),
+        ([3.0, 1.0, 3e-15, 0.0], 1.0, 2),
+        ([3.0, 1.0, 1e-6], 1.0, 3),
+        ([3.0, 1.0, 1e-6], 0.74, 1),
+        ([3.0, 1.0, 1e-6], 0.76, 2),
+    ],
+)
+def test_a_variance_that_is_rounding_explains_nothing(values: list[float], share: float, kept: int) -> None:
+    assert components_kept(Pca(explained_variance=share), np.array(values), "here") == kept
 
 
 def test_pca_makes_rows_of_images() -> None:

@@ -65,8 +65,15 @@ class Layer(nn.Module):
         self.cell = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=bidirectional)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, T, inputs) to (N, T, hidden), or twice as wide with two directions."""
-        return self.cell(x)[0]  # type: ignore[no-any-return]
+        """Map (N, T, inputs) to (N, T, hidden), or twice as wide with two directions.
+
+        In fp32 where a CPU is to use fp16: PyTorch asks oneDNN for it, which cannot train recurrent layers in fp16.
+        """
+        in_half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.half
+        if x.device.type != "cpu" or not in_half:
+            return self.cell(x)[0]  # type: ignore[no-any-return]
+        with torch.autocast("cpu", enabled=False):
+            return self.cell(x.float())[0]  # type: ignore[no-any-return]
 
 
 class Rows(nn.Module):

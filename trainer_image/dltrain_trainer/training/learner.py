@@ -20,6 +20,7 @@ from dltrain_trainer.training.ema import Shadow
 from dltrain_trainer.training.groups import parts_of
 from dltrain_trainer.training.loss_scale import LossScale
 from dltrain_trainer.training.losses import Loss
+from dltrain_trainer.training.narrow import narrow_in_fp32
 from dltrain_trainer.training.optimizers import Optimizer, make_optimizer
 from dltrain_trainer.training.precision import Casting, casting, compiled
 
@@ -148,5 +149,7 @@ def forward_context(model: nn.Module, precision: str, *, compiles: bool = False)
     """
     device = next(model.parameters()).device
     cast = casting(precision, device)
-    fast = precision != "fp16" and device.type == "cpu" and not compiles
-    return few_pixels(model, cast) if fast else cast
+    if device.type != "cpu" or precision == "fp16":
+        return cast
+    right = narrow_in_fp32(model, cast) if precision == "bf16" else cast
+    return right if compiles else few_pixels(model, right)

@@ -22,7 +22,8 @@ from dltrain_trainer.errors import DataError
 MAX_COLUMNS: Final = 8192
 """Their covariance takes half a gigabyte."""
 FLOOR: Final = 1e-10
-"""Whitening takes no variance to be smaller than this share of the largest: that is rounding, not data."""
+"""A variance that is a smaller share of the largest is rounding, not data: whitening takes it to be as large as this,
+and it is no part of the variance that components explain."""
 
 
 class Project(Step):
@@ -105,8 +106,8 @@ def components_kept(spec: Pca, values: Floats, at: str) -> int:
             raise DataError(f"{at}.components: must be at most {len(values)} (got {spec.components}); lower it")
         return spec.components
     assert spec.explained_variance is not None, "the contract asks for one of the two"
-    explained = np.cumsum(values) / values.sum()
-    return min(int(np.searchsorted(explained, spec.explained_variance, side="left")) + 1, len(values))
+    explained = np.cumsum(values[values > FLOOR * values[0]])
+    return int(np.searchsorted(explained / explained[-1], spec.explained_variance, side="left")) + 1
 
 
 def projected(layout: Layout, components: int) -> Layout:

@@ -1,0 +1,1 @@
+"""Random valid jobs, tiny ones, each seen to keep what every job is promised."""

@@ -1,0 +1,74 @@
+"""Strided convolutions of narrow inputs, in fp32 where a CPU is to use bf16.
+
+oneDNN 3.13's gradient of the weights in bf16 is what happened to be in memory where rows of the input are shorter than
+the stride: at 1e30 or NaN, and other than the last time (seen on AMX, in one, two and three dimensions, grouped or not;
+in three dimensions the result, too, where they are as long as it).  Maps are that narrow at the end of networks for
+larger images only, so that fp32 costs nothing there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from dltrain_trainer.training.precision import Casting
+
+CONVOLUTIONS: Final = {torch.conv1d, torch.conv2d, torch.conv3d}
+LAYERS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def narrow_in_fp32(model: nn.Module, otherwise: Casting) -> Casting:
+    """What the forward pass of a model in bf16 on a CPU runs in.
+
+    Args:
+        model: is looked at only.
+        otherwise: what it would run in; it still does.
+    """
+    layers = (layer for layer in model.modules() if isinstance(layer, LAYERS))
+    if not any(layer.stride[-1] > 1 and max(layer.kernel_size) > 1 for layer in layers):
+        return otherwise
+
+    @contextmanager
+    def both() -> Iterator[None]:
+        with otherwise(), NarrowInFp32():
+            yield
+
+    return both
+
+
+class NarrowInFp32(TorchFunctionMode):
+    """Within this context, convolutions whose gradients would be wrong in bf16 are computed in fp32."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch."""
+        kwargs = kwargs or {}
+        if func not in CONVOLUTIONS or kwargs or len(args) != 7:  # layers call it so
+            return func(*args, **kwargs)
+        x, weight, bias, stride, *rest = args
+        if not is_narrow(x, weight, stride):
+            return func(*args)
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        with torch.autocast("cpu", enabled=False):
+            return func(x.float(), weight.float(), None if bias is None else bias.float(), stride, *rest).to(kind)
+
+
+def is_narrow(x: Tensor, weight: Tensor, stride: Any) -> bool:
+    """Whether rows of an input are not longer than the stride of what convolves them.
+
+    Args:
+        x: shape (N, channels, ..., columns).
+        weight: shape (outputs, channels, ..., columns).
+        stride: one number for each dimension, as layers have it.
+    """
+    return isinstance(stride, tuple) and x.shape[-1] <= stride[-1] > 1 and max(weight.shape[2:]) > 1
