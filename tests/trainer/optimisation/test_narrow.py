@@ -12,6 +12,7 @@ from dltrain_trainer.training.learner import forward_context
 from dltrain_trainer.training.narrow import narrow_in_fp32
 
 LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 NARROW = [
     ((1,), 3, 2),
     ((2,), 3, 3),
@@ -26,10 +27,13 @@ NARROW = [
 LAST = torch.channels_last
 
 
-def convolution(size: tuple[int, ...], kernel: int, stride: int, groups: int) -> tuple[nn.Module, Tensor]:
+def convolution(
+    size: tuple[int, ...], kernel: int, stride: int, groups: int, *, transposed: bool = False
+) -> tuple[nn.Module, Tensor]:
     """A layer, and samples for it."""
     torch.manual_seed(0)
-    return LAYERS[len(size)](16, 16, kernel, stride, kernel // 2, groups=groups), torch.randn(3, 16, *size)
+    layer = (TRANSPOSED if transposed else LAYERS)[len(size)]
+    return layer(16, 16, kernel, stride, 0 if transposed else kernel // 2, groups=groups), torch.randn(3, 16, *size)
 
 
 def gradients(model: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor, precision: str) -> list[Tensor]:
@@ -57,6 +61,13 @@ def check(model: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor) -> None:
 @pytest.mark.parametrize(("size", "kernel", "stride"), NARROW)
 def test_the_gradients_of_narrow_inputs_are_right(size: tuple[int, ...], kernel: int, stride: int, groups: int) -> None:
     model, x = convolution(size, kernel, stride, groups)
+    check(model, model, x)
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+@pytest.mark.parametrize(("size", "kernel", "stride"), NARROW)
+def test_so_are_those_of_transposed_convolutions(size: tuple[int, ...], kernel: int, stride: int, groups: int) -> None:
+    model, x = convolution(size, kernel, stride, groups, transposed=True)
     check(model, model, x)
 
 

@@ -1,9 +1,9 @@
 """Strided convolutions of narrow inputs, in fp32 where a CPU is to use bf16.
 
 oneDNN 3.13's gradient of the weights in bf16 is what happened to be in memory where rows of the input are shorter than
-the stride: at 1e30 or NaN, and other than the last time (seen on AMX, in one, two and three dimensions, grouped or not;
-in three dimensions the result, too, where they are as long as it).  Maps are that narrow at the end of networks for
-larger images only, so that fp32 costs nothing there.
+the stride: at 1e30 or NaN, and other than the last time (seen on AMX, in one, two and three dimensions, grouped or not,
+transposed or not; in three dimensions the result, too, where they are as long as it).  Maps are that narrow only where
+networks end that are made for larger images, so that fp32 costs nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from torch.overrides import TorchFunctionMode
 
 from dltrain_trainer.training.precision import Casting
 
-CONVOLUTIONS: Final = {torch.conv1d, torch.conv2d, torch.conv3d}
-LAYERS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVOLUTIONS: Final = {
+    *(torch.conv1d, torch.conv2d, torch.conv3d),
+    *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
+}
+LAYERS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def narrow_in_fp32(model: nn.Module, otherwise: Casting) -> Casting:
@@ -53,7 +56,7 @@ class NarrowInFp32(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch."""
         kwargs = kwargs or {}
-        if func not in CONVOLUTIONS or kwargs or len(args) != 7:  # layers call it so
+        if func not in CONVOLUTIONS or kwargs or len(args) < 4:  # layers give all by place
             return func(*args, **kwargs)
         x, weight, bias, stride, *rest = args
         if not is_narrow(x, weight, stride):
@@ -68,7 +71,7 @@ def is_narrow(x: Tensor, weight: Tensor, stride: Any) -> bool:
 
     Args:
         x: shape (N, channels, ..., columns).
-        weight: shape (outputs, channels, ..., columns).
+        weight: shape (., ., ..., columns).
         stride: one number for each dimension, as layers have it.
     """
     return isinstance(stride, tuple) and x.shape[-1] <= stride[-1] > 1 and max(weight.shape[2:]) > 1
