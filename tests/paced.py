@@ -37,6 +37,11 @@ TEMPLATE: Final[dict[str, Any]] = {
 """Pods that find it."""
 
 
+def at_pace(model: dict[str, Any], milliseconds: float) -> dict[str, Any]:
+    """MODEL or LOCAL_MODEL, each of whose steps waits so long."""
+    return {**model, "options": {"milliseconds": milliseconds}}
+
+
 def config_map() -> dict[str, Any]:
     """What such pods mount."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "paced"}, "data": {"paced.py": source()}}

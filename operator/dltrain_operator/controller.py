@@ -183,9 +183,8 @@ class Controller:
         if self._cache.hear(key, coordinator.pod, status):
             self._changed(key)
         else:
-            now, written_at = utc_now(), self._cache.written_at(key)
-            pause = pause_after(written_at, now).total_seconds() if written_at is not None else 0.0
-            self._queue.add_later(key, max(PROGRESS_SECONDS, pause))
+            pause = pause_after(self._cache.written_at(key), utc_now())
+            self._queue.add_later(key, max(PROGRESS_SECONDS, pause.total_seconds()))
 
     def _changed(self, key: JobKey) -> None:
         """Look at a job soon, if this operator leads: what a stand-by queues would wait, and be counted, for ever."""

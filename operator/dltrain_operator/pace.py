@@ -27,14 +27,14 @@ def write_at(old: JobStatus, new: JobStatus, written_at: datetime | None, now: d
     if old == new:
         return None
     first_progress = old.progress is None and new.progress is not None
-    if urgent_part(old) != urgent_part(new) or first_progress or written_at is None:
+    if urgent_part(old) != urgent_part(new) or first_progress:
         return now
     return now + pause_after(written_at, now)
 
 
-def pause_after(written_at: datetime, now: datetime) -> timedelta:
-    """How long what is not urgent has to wait; not at all where the clock has been set back since the last write."""
-    return max(timedelta(), written_at + INTERVAL - now) if written_at <= now else timedelta()
+def pause_after(written_at: datetime | None, now: datetime) -> timedelta:
+    """How long what is not urgent has to wait after a write; not at all without one, or if the clock was set back."""
+    return max(timedelta(), written_at + INTERVAL - now) if written_at and written_at <= now else timedelta()
 
 
 def urgent_part(status: JobStatus) -> JobStatus:

@@ -11,6 +11,7 @@ import pytest
 from dltrain.api.channel import GroupStatus
 from dltrain.api.parse import parse_job
 from dltrain_trainer.data.named.mnist import FASHION_MNIST
+from tests import paced
 from tests.agent.machines import Machines, Observer
 from tests.e2e.training import BATCH, SAMPLES, local_job, read_account
 
@@ -24,7 +25,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
     FASHION_MNIST.locate()  # from which no way leads out
     elastic = {"minReplicas": 1, "maxReplicas": 3, "rejoinTimeoutSeconds": 3}
     document = local_job("grows", epochs=EPOCHS, elastic=elastic).to_manifest()
-    document["spec"]["pipeline"]["model"]["options"] = {"milliseconds": 50}  # it must not end before all has happened
+    document["spec"]["pipeline"]["model"] = paced.at_pace(paced.LOCAL_MODEL, 50)  # it must not end before all happened
     document["metadata"] |= {"namespace": "ml", "uid": "0123456789"}
     made = Machines(tmp_path, parse_job({key: value for key, value in document.items() if key != "status"}))
     try:

@@ -73,7 +73,7 @@ def job_file(folder: Path, server: BucketServer, milliseconds: float = 20, **s3:
         "workers": {"slotsPerWorker": 2},
         "pipeline": {
             "data": {"source": f"s3://{BUCKET}/data.npz", "format": "npz", "transforms": [{"normalize": {}}]},
-            "model": {**paced.MODEL, "options": {"milliseconds": milliseconds}},
+            "model": paced.at_pace(paced.MODEL, milliseconds),
             "train": {"epochs": STEPS // 20, "globalBatchSize": 8, "optimizer": {"lr": 0.002, "momentum": 0.9}},
         },
         "checkpoint": {"everySeconds": 1, "keep": 2},

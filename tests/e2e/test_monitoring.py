@@ -15,7 +15,7 @@ from tests.cluster.host import wait_for
 from tests.e2e.jobs import script_job
 from tests.e2e.live import OPERATOR, SYSTEM, Live, Space
 from tests.e2e.prometheus import panels, prometheus
-from tests.e2e.training import SLOWLY, hurry, paced_model
+from tests.e2e.training import SLOWLY, hurry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -50,7 +50,7 @@ def training() -> dict[str, Any]:
         "workers": {"replicas": 2, "resources": {"limits": {"nvidia.com/gpu": 1}}, "template": paced.TEMPLATE},
         "pipeline": {
             "data": {"source": "fashion-mnist", "transforms": [{"normalize": {}}], "limit": {"train": 20_000}},
-            "model": paced_model(SLOWLY),
+            "model": paced.at_pace(paced.MODEL, SLOWLY),
             "train": {"epochs": 2, "globalBatchSize": 64},
         },
         "checkpoint": {"everySeconds": 2},

@@ -53,18 +53,13 @@ class Account:
         return {used[epoch, index] for epoch in range(epochs) for index in range(SAMPLES)}
 
 
-def paced_model(milliseconds: float) -> dict[str, Any]:
-    """The model of a training each of whose steps waits so long."""
-    return {**paced.MODEL, "options": {"milliseconds": milliseconds}}
-
-
 def counted_job(
     name: str = NAME, *, replicas: int = 2, epochs: int = EPOCHS, milliseconds: float = 20, **spec: Any
 ) -> DLTrainJob:
     """A small training in fp32 with checkpoints every second, and steps that take a while on any machine."""
     job = local_job(name, replicas=replicas, epochs=epochs, **spec).to_manifest()
     job["spec"]["workers"]["template"] = paced.TEMPLATE
-    job["spec"]["pipeline"]["model"] = paced_model(milliseconds)
+    job["spec"]["pipeline"]["model"] = paced.at_pace(paced.MODEL, milliseconds)
     return parse_job(job)
 
 

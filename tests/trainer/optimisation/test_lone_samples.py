@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ WIDE = {"name": "tests.trainer.zoo.functions:normed_pixels"}
 SMALL: dict[str, Any] = {"initialScale": 0.5, "initialShare": 0.6}
 
 
-def train(folder: Path, model: dict[str, Any], *, ranks: int = 1, **fields: Any) -> None:
+def train(folder: Path, model: dict[str, Any], *, ranks: int = 1, attempt: int = 1, **fields: Any) -> None:
     """Train on 22 samples in batches of 7: the last has one."""
     job = pipeline_job(npz(folder / "data.npz"), model=model, **{"globalBatchSize": 7, **fields})
-    on_ranks(ranks, lambda rank: trained(job, folder / "out", rank))
+    on_ranks(ranks, lambda rank: trained(job, folder / "out", rank, attempt))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,15 @@ def test_what_torch_can_normalise_is_trained(
 ) -> None:
     train(tmp_path, model, ranks=ranks, **fields)
     assert (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+def test_a_training_that_is_over_is_not_refused_for_the_ranks_of_a_later_attempt(tmp_path: Path) -> None:
+    """Batches of 19: the last has 3, two and one for each of two ranks."""
+    train(tmp_path, NORMED, globalBatchSize=19)
+    train(tmp_path, NORMED, globalBatchSize=19, ranks=2, attempt=2)
+    shutil.rmtree(tmp_path / "out" / "checkpoints")
+    with pytest.raises(ModelError, match="must not leave a rank a single sample"):
+        train(tmp_path, NORMED, globalBatchSize=19, ranks=2, attempt=3)
 
 
 @pytest.mark.parametrize(

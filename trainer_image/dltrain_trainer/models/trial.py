@@ -40,15 +40,10 @@ def output_of(model: nn.Module, name: str, shape: Shape) -> object:
     Raises:
         ModelError: it fails.
     """
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
-            return model(torch.zeros(SAMPLES, *shape))
+        return outputs_of(model, SAMPLES, shape)
     except Exception as error:
         raise ModelError(f"{name} cannot take samples of shape {shape}: {described(error)}") from error
-    finally:
-        model.train(training)
 
 
 def fault_without_samples(model: nn.Module, shape: Shape) -> str | None:
@@ -58,16 +53,32 @@ def fault_without_samples(model: nn.Module, shape: Shape) -> str | None:
         model: on any device; left as it was.
         shape: of a sample.
     """
+    try:
+        outputs_of(model, 0, shape)
+    except Exception as error:  # noqa: BLE001 - foreign code
+        return described(error)
+    return None
+
+
+def outputs_of(model: nn.Module, samples: int, shape: Shape) -> object:
+    """What a model makes of so many samples of zeros, outside training.
+
+    Args:
+        model: on any device; left as it was.
+        samples: how many.
+        shape: of each.
+
+    Raises:
+        Exception: what the model fails with.
+    """
     training = model.training
+    device = next((parameter.device for parameter in model.parameters()), None)
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(0, *shape, device=next(model.parameters()).device))
-    except Exception as error:  # noqa: BLE001 - foreign code
-        return described(error)
+            return model(torch.zeros(samples, *shape, device=device))
     finally:
         model.train(training)
-    return None
 
 
 def described(error: BaseException) -> str:

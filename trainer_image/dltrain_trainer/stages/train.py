@@ -55,7 +55,7 @@ def run(run: Run) -> None:
     with memory_folder(run.snapshots) as memory, freed_memory_is_kept(run.device):
         keeper = Keeper(run.communicator, checkpoints, memory, every=run.checkpoint.every_seconds, stored=told(run))
         resume(run, state, keeper)
-        check_empty_shares(state, run.data.ready.shape, sampler_of(run), run.communicator.size)
+        check_shares(run, state)
         start = time.monotonic()
         train_on(run, state, keeper)
         run.train_seconds = time.monotonic() - start
@@ -63,11 +63,26 @@ def run(run: Run) -> None:
     restore_batch_norms(run.artifact.model)
 
 
+def check_shares(run: Run, state: TrainingState) -> None:
+    """See that the model takes the shares of the steps to come, if there are any.
+
+    Each attempt looks anew, for another number of ranks divides the batches otherwise.
+
+    Raises:
+        ModelError: it does not.
+    """
+    model, train = state.learner.model, state.learner.train
+    sampler, ranks = sampler_of(run), run.communicator.size
+    if not state.is_over and state.step < train.epochs * sampler.steps_per_epoch:
+        check_empty_shares(model, train, run.data.ready.shape, sampler, ranks)
+        check_lone_samples(model, run.artifact.blueprint, train, sampler, ranks)
+
+
 def new_artifact(run: Run) -> Artifact:
     """The model with its first weights.
 
     Raises:
-        ModelError: the samples do not fit the model, or a batch has too few for it.
+        ModelError: the samples do not fit the model.
     """
     pipeline, dataset = run.pipeline, run.data.dataset
     layout = run.data.ready.shape
@@ -78,7 +93,6 @@ def new_artifact(run: Run) -> Artifact:
         raise ModelError(f"spec.pipeline.model: {error}") from error
     if pipeline.train.progressive_resizing:
         try_small_images(model, blueprint, pipeline.train.progressive_resizing)
-    check_lone_samples(model, blueprint, pipeline.train, sampler_of(run), run.communicator.size)
     rows = row_format(pipeline.data, dataset.features)
     return Artifact(blueprint, run.data.preprocessing, model.to(run.device), dataset.task, dataset.classes, rows=rows)
 

@@ -9,15 +9,14 @@ Processing").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from dltrain_trainer.training.function_mode import Instead, within
 from dltrain_trainer.training.precision import Casting
 
 PIXELS: Final = 64
@@ -42,13 +41,7 @@ def few_pixels(model: nn.Module, otherwise: Casting) -> Casting:
     found = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
     if not any(gains(layer.weight.shape) for layer in found):
         return otherwise
-
-    @contextmanager
-    def both() -> Iterator[None]:
-        with otherwise(), FewPixels():
-            yield
-
-    return both
+    return within(otherwise, FewPixels)
 
 
 def gains(weight: Sequence[int]) -> bool:
@@ -56,22 +49,15 @@ def gains(weight: Sequence[int]) -> bool:
     return weight[0] >= CHANNELS and weight[1] * weight[2] * weight[3] >= COLUMNS
 
 
-class FewPixels(TorchFunctionMode):
+class FewPixels(Instead):
     """Within this context, convolutions that gain are computed by `Convolution`, whatever model they are in."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call a function of torch, or what stands for it."""
-        kwargs = kwargs or {}
-        if func is torch.conv2d and not kwargs and len(args) == 7 and fits(*args):  # as nn.Conv2d calls it
-            x, weight, bias = (cast(each) for each in args[:3])
-            return Convolution.apply(x, weight, bias, *args[3:5])
-        return func(*args, **kwargs)
+    def instead(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """The result of such a convolution."""
+        if func is not torch.conv2d or len(args) != 7 or not fits(*args):
+            return NotImplemented
+        x, weight, bias = (cast(each) for each in args[:3])
+        return Convolution.apply(x, weight, bias, *args[3:5])
 
 
 def cast(value: Tensor | None) -> Tensor | None:

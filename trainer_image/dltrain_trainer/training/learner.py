@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from dltrain.api.train import Train
@@ -13,10 +12,9 @@ from dltrain_trainer.distributed.batch_norm import synchronize_batch_norms
 from dltrain_trainer.distributed.communicator import Communicator
 from dltrain_trainer.distributed.compressors import compressor_of
 from dltrain_trainer.distributed.gradients import Gradients
-from dltrain_trainer.models.shapes import ModelError
-from dltrain_trainer.models.trial import described
 from dltrain_trainer.training.convolutions import few_pixels
 from dltrain_trainer.training.ema import Shadow
+from dltrain_trainer.training.empty_shares import with_empty_shares
 from dltrain_trainer.training.groups import parts_of
 from dltrain_trainer.training.loss_scale import LossScale
 from dltrain_trainer.training.losses import Loss
@@ -93,50 +91,6 @@ def make_learner(model: nn.Module, train: Train, loss: Loss, communicator: Commu
         average=Shadow(model, "ema") if train.ema else None,
         always_runs=synchronized,
     )
-
-
-def with_empty_shares(model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What runs a model on every share, and says so where it cannot take one without samples.
-
-    Args:
-        model: its batch normalisations are synchronised.
-        forward: what runs it.
-
-    Raises:
-        ModelError: from what is returned: the model failed on an empty share, and does without other ranks, too.
-    """
-
-    def run(inputs: Tensor) -> Tensor:
-        try:
-            return forward(inputs)
-        except Exception:
-            if not len(inputs):
-                check_empty_share(model, inputs)
-            raise
-
-    return run
-
-
-def check_empty_share(model: nn.Module, inputs: Tensor) -> None:
-    """See that a model takes a share without samples; outside training, where it waits for no other rank.
-
-    Args:
-        model: left in evaluation mode.
-        inputs: the share, shape (0, ...).
-
-    Raises:
-        ModelError: it does not.
-    """
-    model.eval()
-    try:
-        with torch.no_grad():
-            model(inputs)
-    except Exception as error:
-        raise ModelError(
-            "spec.pipeline.train.communication.syncBatchNorm: the model must take a share without samples, and cannot: "
-            f"{described(error)}; choose a globalBatchSize of which every rank has a share in every batch, the last of "
-            "an epoch too, and in every pass of accumulation, or remove syncBatchNorm"
-        ) from error
 
 
 def forward_context(model: nn.Module, precision: str, *, compiles: bool = False) -> Casting:

@@ -25,7 +25,7 @@ def check_lone_samples(model: nn.Module, blueprint: Blueprint, train: Train, sam
     """See that no batch normalisation gets a single value of each channel.
 
     Args:
-        model: in training mode, on the CPU; stays as it is.
+        model: in training mode; stays as it is.
         blueprint: what it was built from.
         train: the job's settings.
         sampler: of the training split.

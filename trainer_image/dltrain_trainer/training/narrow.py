@@ -8,14 +8,13 @@ networks end that are made for larger images, so that fp32 costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from dltrain_trainer.training.function_mode import Instead, within
 from dltrain_trainer.training.precision import Casting
 
 CONVOLUTIONS: Final = {
@@ -35,32 +34,19 @@ def narrow_in_fp32(model: nn.Module, otherwise: Casting) -> Casting:
     layers = (layer for layer in model.modules() if isinstance(layer, LAYERS))
     if not any(layer.stride[-1] > 1 and max(layer.kernel_size) > 1 for layer in layers):
         return otherwise
-
-    @contextmanager
-    def both() -> Iterator[None]:
-        with otherwise(), NarrowInFp32():
-            yield
-
-    return both
+    return within(otherwise, NarrowInFp32)
 
 
-class NarrowInFp32(TorchFunctionMode):
+class NarrowInFp32(Instead):
     """Within this context, convolutions whose gradients would be wrong in bf16 are computed in fp32."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call a function of torch."""
-        kwargs = kwargs or {}
-        if func not in CONVOLUTIONS or kwargs or len(args) < 4:  # layers give all by place
-            return func(*args, **kwargs)
+    def instead(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """The result of such a convolution."""
+        if func not in CONVOLUTIONS or len(args) < 4:
+            return NotImplemented
         x, weight, bias, stride, *rest = args
         if not is_narrow(x, weight, stride):
-            return func(*args)
+            return NotImplemented
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         with torch.autocast("cpu", enabled=False):
             return func(x.float(), weight.float(), None if bias is None else bias.float(), stride, *rest).to(kind)
